@@ -1,0 +1,40 @@
+"""The extension modules and how they are compiled; everything else stands in pyproject.toml.
+
+ROV_DEBUG=1     bounds and initialisation checks in every extension
+ROV_SANITIZE=1  the same, under AddressSanitizer and UndefinedBehaviorSanitizer
+"""
+
+import os
+from pathlib import Path
+
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+
+SANITIZE = os.environ.get("ROV_SANITIZE") == "1"
+DEBUG = SANITIZE or os.environ.get("ROV_DEBUG") == "1"
+
+DIRECTIVES = {
+    "language_level": 3,
+    "boundscheck": DEBUG,
+    "initializedcheck": DEBUG,
+    "wraparound": False,
+    "cdivision": True,
+    "embedsignature": True,
+    "binding": True,
+}
+
+compile_args = ["-O3", "-fno-math-errno", "-Wno-unreachable-code"]
+link_args = []
+if SANITIZE:
+    flags = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer"]
+    compile_args = ["-O1", "-g", *flags]
+    link_args = flags
+
+extensions = [
+    Extension(
+        f"rov.{source.stem}", [str(source)], extra_compile_args=compile_args, extra_link_args=link_args
+    )
+    for source in sorted(Path("rov").glob("*.pyx"))
+]
+
+setup(ext_modules=cythonize(extensions, compiler_directives=DIRECTIVES, force=DEBUG))
