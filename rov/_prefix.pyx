@@ -209,7 +209,7 @@ cdef inline int write_decimal(unsigned int value, char* out) noexcept nogil:
 
 cdef inline int write_ipv4(uint32_t address, char* out) noexcept nogil:
     cdef int n = 0, shift
-    for shift in (24, 16, 8, 0):
+    for shift in range(24, -1, -8):
         if n:
             out[n] = b'.'
             n += 1
@@ -253,7 +253,7 @@ cdef int write_ipv6(uint64_t high, uint64_t low, char* out) noexcept nogil:
             out[n] = b':'
             n += 1
         begun = False
-        for shift in (12, 8, 4, 0):
+        for shift in range(12, -1, -4):
             digit = (groups[k] >> shift) & 15
             if digit or begun or shift == 0:
                 begun = True

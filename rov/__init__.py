@@ -1,0 +1,32 @@
+"""BGP route origin validation: VRP sets in, verdicts out.
+
+>>> import rov
+>>> snapshot = rov.Snapshot.from_vrps([rov.Vrp(rov.Prefix.parse("192.0.2.0/24"), 24, 64496)])
+>>> len(snapshot)
+1
+"""
+
+from rov.delta import Delta
+from rov.errors import ArgumentError, DeltaError, PrefixError, RovError, SnapshotFileError, VrpFileError
+from rov.snapshot import NO_EXPIRY, Snapshot, VrpColumns
+from rov.types import Aspa, Prefix, Reason, RouterKey, State, Validity, Vrp
+
+__all__ = [
+    "NO_EXPIRY",
+    "ArgumentError",
+    "Aspa",
+    "Delta",
+    "DeltaError",
+    "Prefix",
+    "PrefixError",
+    "Reason",
+    "RouterKey",
+    "RovError",
+    "Snapshot",
+    "SnapshotFileError",
+    "State",
+    "Validity",
+    "Vrp",
+    "VrpColumns",
+    "VrpFileError",
+]
