@@ -149,13 +149,15 @@ def _host_bits(columns: VrpColumns) -> npt.NDArray[np.bool_]:
     length = columns.length.astype(np.uint64)
     if columns.family == 4:
         mask = (np.uint64(1) << (np.uint64(IPV4_BITS) - length)) - np.uint64(1)
-        return np.asarray(columns.address & mask != 0)
+        found: npt.NDArray[np.bool_] = columns.address & mask != 0
+        return found
     ones = np.uint64(2**64 - 1)
     in_high, in_low = length < 64, length < 128
     high_mask = np.where(in_high, ones >> np.minimum(length, np.uint64(63)), np.uint64(0))
     shift = np.clip(length.astype(np.int64) - 64, 0, 63).astype(np.uint64)
     low_mask = np.where(in_low, ones >> shift, np.uint64(0))
-    return np.asarray((columns.address[:, 0] & high_mask) | (columns.address[:, 1] & low_mask)) != 0
+    found = (columns.address[:, 0] & high_mask) | (columns.address[:, 1] & low_mask) != 0
+    return found
 
 
 def _check(columns: VrpColumns) -> None:
@@ -311,6 +313,7 @@ class Snapshot:
     router_key_expires: npt.NDArray[np.int64]
     trust_anchors: tuple[str, ...]
     generated: int | None
+    _digest: bytes | None
 
     def __init__(self) -> None:
         raise ArgumentError("a Snapshot is made by Snapshot.build, Snapshot.from_vrps or rov.read")
@@ -374,7 +377,7 @@ class Snapshot:
         self.router_keys, self.router_key_expires = router_keys
         self.trust_anchors = trust_anchors
         self.generated = generated
-        self._digest: bytes | None = None
+        self._digest = None
         return self
 
     @classmethod
@@ -538,7 +541,7 @@ class Snapshot:
             state = hashlib.blake2b(digest_size=16)
             for columns in (self.ipv4, self.ipv6):
                 for column in columns.keys:
-                    state.update(column.astype(column.dtype.newbyteorder("<"), copy=False))
+                    state.update(column.astype(column.dtype.newbyteorder("<"), copy=False).data)
             state.update(repr((self.aspas, self.router_keys)).encode())
             self._digest = state.digest()
         return self._digest
