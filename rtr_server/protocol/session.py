@@ -1,0 +1,527 @@
+"""The cache's end of one RTR connection (RFC 6810, RFC 8210, draft-ietf-sidrops-8210bis-27).
+
+The owner feeds ``receive_data``, ``receive_eof``, ``notify`` and ``tick``, then drains ``next_chunk`` and
+``events``. Input is read only while no output is pending: so a router has one answer under way, two
+queries in one segment are answered in order, and a peer that never reads costs no memory. Of a response
+the session holds a position in a buffer that all sessions share.
+
+    NEW ──query──> NEGOTIATED ──response──> OPEN        any ──fault, Error Report, EOF──> CLOSED
+     └─version too new─> REFUSED ──query──> NEGOTIATED
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from enum import StrEnum
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from rtr_server.protocol.decode import PduReader, decode, decode_error
+from rtr_server.protocol.errors import ErrorCode, PduError
+from rtr_server.protocol.events import (
+    CacheResetSent,
+    Closed,
+    CloseReason,
+    ErrorReceived,
+    ErrorSent,
+    Event,
+    Kind,
+    Negotiated,
+    NotifySent,
+    QueryReceived,
+    ResponseFinished,
+    ResponseStarted,
+)
+from rtr_server.protocol.pdu import (
+    FIXED_LENGTHS,
+    HEADER_OCTETS,
+    MAX_ENCAPSULATED,
+    MAX_PDU_OCTETS,
+    QUERIES,
+    TYPES,
+    VERSIONS,
+    CacheReset,
+    CacheResponse,
+    EndOfData,
+    ErrorReport,
+    Header,
+    PduType,
+    SerialNotify,
+    SerialQuery,
+)
+from rtr_server.protocol.source import Response, Source
+
+MAX_ERROR_REPORT = 4_096
+"""Octets of a router's Error Report that we wait for: enough for any text worth a log line."""
+
+MAX_EVENTS = 1_000
+"""Events kept for an owner that does not drain them."""
+
+JOIN_OCTETS = 4_096
+"""Payload up to this size is copied next to its Cache Response and End of Data, to go out in one write."""
+
+STALL_RETRIES = 3
+"""A peer that takes nothing for this many Retry intervals is given up (8210bis §9)."""
+
+
+class SessionState(StrEnum):
+    """Where a session stands; see the drawing at the top of the module."""
+
+    NEW = "new"
+    REFUSED = "refused"
+    NEGOTIATED = "negotiated"
+    OPEN = "open"
+    CLOSED = "closed"
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """What one peer may cost us; times in seconds, sizes in octets.
+
+    >>> Limits(first_query=5).partial_pdu
+    60.0
+    """
+
+    first_query: float = 60.0
+    """Until the first query in a version that we speak; afterwards a router may be silent for hours."""
+
+    partial_pdu: float = 60.0
+    """Until a PDU that has begun is complete: BIRD and rtrlib send each in one segment."""
+
+    notify_interval: float = 60.0
+    """Between two Serial Notifies: RFC 8210 §8.2 forbids more than one a minute."""
+
+    response: float = 1_800.0
+    """For a whole response: it keeps an old snapshot in memory. 16 MB in this time is 9 kB/s."""
+
+    pause_input: int = 1_024
+    """Unread queries at which ``wants_data`` turns false: some 85 of them."""
+
+    max_input: int = 65_536
+    """Unread queries at which a peer that goes on sending is dropped."""
+
+    refusals: int = 3
+    """Error Reports 4 on one connection: a router has no more versions than that to try."""
+
+
+class _Fault(NamedTuple):
+    """What is wrong with a PDU, as its header shows; ``needed`` octets of it go into the Error Report."""
+
+    code: ErrorCode
+    text: str
+    version: int
+    needed: int
+    keep_open: bool = False
+
+
+class _Sending(NamedTuple):
+    kind: Kind
+    response: Response
+    octets: int
+    started: float
+
+
+_CLOSE_CODES = {
+    "restart": (CloseReason.RESTART, ErrorCode.CACHE_RESTART),
+    "shutdown": (CloseReason.SHUTDOWN, ErrorCode.CACHE_SHUTDOWN),
+    "stalled": (CloseReason.STALLED, ErrorCode.TRANSPORT_FAILURE),
+}
+
+
+class CacheSession:
+    """Sans-IO state machine of one connected router. ``now`` is any monotonic clock in seconds.
+
+    After each call the owner writes what ``next_chunk`` gives (and says so by ``sent``), stops reading
+    while ``wants_data`` is false, closes the connection when ``closing`` is true and ``next_chunk`` None,
+    and calls ``tick`` at ``deadline()``. No input makes it raise.
+
+    Attributes to read: version (None before negotiation), state, session_id and serial (what the router
+    was told last), octets_in, octets_out, queries, responses, notifies, errors_sent, opened_at.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        *,
+        min_version: int = VERSIONS[0],
+        max_version: int = VERSIONS[-1],
+        now: float,
+        limits: Limits | None = None,
+    ) -> None:
+        if not VERSIONS[0] <= min_version <= max_version <= VERSIONS[-1]:
+            raise ValueError(f"versions {min_version} to {max_version}: expected 0 <= min <= max <= 2")
+        self._source = source
+        self._versions = range(min_version, max_version + 1)
+        self._limits = limits or Limits()
+        self._now = now
+        self._input = PduReader()
+        self._output: deque[memoryview] = deque()
+        self._events: list[Event] = []
+        self._sending: _Sending | None = None
+        self._partial_since: float | None = None
+        self._progress_at = now
+        self._progressed = False
+        self._eof = False
+        self._news = False
+        self._told: tuple[int, int] | None = None
+        self._notified_at: float | None = None
+        self._refusals = 0
+        self.opened_at = now
+        self.version: int | None = None
+        self.state = SessionState.NEW
+        self.session_id: int | None = None
+        self.serial: int | None = None
+        self.octets_in = 0
+        self.octets_out = 0
+        self.queries = 0
+        self.responses = 0
+        self.notifies = 0
+        self.errors_sent = 0
+
+    # What the owner does
+
+    def receive_data(self, data: bytes | bytearray | memoryview, now: float) -> None:
+        """Octets from the router; afterwards look at ``next_chunk``, ``closing`` and ``wants_data``."""
+        self._set_time(now)
+        if self.closing or self._eof:
+            return
+        self.octets_in += len(data)
+        self._input.receive_data(data)
+        self._advance()
+        if len(self._input) > self._limits.max_input:
+            self._end(CloseReason.FLOOD)
+
+    def receive_eof(self, now: float) -> None:
+        """The router sends no more; what it asked for is still answered, then the session closes."""
+        self._set_time(now)
+        self._eof = True
+        self._advance()
+
+    def next_chunk(self, max_bytes: int) -> memoryview | None:
+        """Up to max_bytes of what is to be sent next, None if there is nothing; it stays until ``sent``."""
+        return self._output[0][:max_bytes] if self._output else None
+
+    def sent(self, count: int) -> None:
+        """The transport took count octets of what ``next_chunk`` gave; ValueError if it gave fewer."""
+        self._progressed = True
+        self.octets_out += count
+        while count:
+            if not self._output:
+                raise ValueError(f"{count} octets sent that were never given out")
+            head = self._output[0]
+            if count < len(head):
+                self._output[0] = head[count:]
+                return
+            count -= len(self._output.popleft())
+        if not self._output:
+            self._finish_response()
+            self._advance()
+
+    def notify(self, now: float) -> None:
+        """Something is new at the source: tell the router as soon as the protocol allows it."""
+        self._set_time(now)
+        self._news = True
+        self._offer_notify()
+
+    def close(self, reason: Literal["restart", "shutdown", "stalled", "internal"], now: float) -> None:
+        """End the session in order: with an Error Report, after the response under way, if it may be sent.
+
+        restart, shutdown, stalled: codes 12, 13, 10, which only version 2 knows. internal: code 1. A
+        stalled router takes no octet more, so its pending output is dropped.
+        """
+        self._set_time(now)
+        if self.closing:
+            return None
+        if reason == "internal":
+            return self._fail(ErrorCode.INTERNAL_ERROR, "internal error", reason=CloseReason.INTERNAL)
+        why, code = _CLOSE_CODES[reason]
+        if why is CloseReason.STALLED and self._output:
+            self._output.clear()
+            self._end(why)
+        elif self.version == 2:
+            self._fail(code, code.label, reason=why)
+        else:
+            self._end(why)
+        return None
+
+    def deadline(self) -> float | None:
+        """When to call ``tick`` next, None if never."""
+        return min((when for when, _ in self._timers()), default=None)
+
+    def tick(self, now: float) -> None:
+        """Do what is due: late notices, and the end of peers that keep us waiting."""
+        self._set_time(now)
+        if self._progressed:
+            self._progressed = False
+            self._progress_at = now
+        due = [reason for when, reason in self._timers() if when <= now]
+        late = next((reason for reason in due if reason is not None), None)
+        if late is CloseReason.STALLED:
+            self.close("stalled", now)
+        elif late is CloseReason.PARTIAL_PDU and self.version == 2:
+            self._fail(ErrorCode.TRANSPORT_FAILURE, "incomplete PDU", reason=late)
+        elif late is not None:
+            self._end(late)
+        else:
+            self._offer_notify()
+
+    def events(self) -> list[Event]:
+        """What happened since the last call, oldest first; at most MAX_EVENTS."""
+        events, self._events = self._events, []
+        return events
+
+    @property
+    def wants_data(self) -> bool:
+        """False while the transport should not read: enough queries wait for their answer."""
+        return not self.closing and not self._eof and len(self._input) < self._limits.pause_input
+
+    @property
+    def closing(self) -> bool:
+        """True when the connection is to be closed as soon as ``next_chunk`` is None."""
+        return self.state is SessionState.CLOSED
+
+    @property
+    def pending(self) -> int:
+        """Octets that wait to be sent."""
+        return sum(len(item) for item in self._output)
+
+    # Input
+
+    def _advance(self) -> None:
+        """Take PDUs from the input while no answer is pending."""
+        while not self._output and not self.closing:
+            before = len(self._input)
+            if not self._step():
+                if self._partial_since is None and before:
+                    self._partial_since = self._now
+                break
+            self._partial_since = None
+        if self._eof and not self._output and not self.closing:
+            self._end(CloseReason.END_OF_FILE)
+        self._offer_notify()
+
+    def _step(self) -> bool:
+        """Deal with the next PDU; False if it is not there yet."""
+        header = self._input.header()
+        if header is None:
+            return False
+        fault = self._fault(header)
+        needed = fault.needed if fault else _octets_to_read(header)
+        if len(self._input) < needed:
+            return False
+        pdu = self._input.take(needed)
+        if header.type == PduType.ERROR_REPORT:
+            self._receive_error(header, pdu)
+        elif fault:
+            self._refuse(fault, pdu)
+        else:
+            self._answer(header, pdu)
+        return True
+
+    def _fault(self, header: Header) -> _Fault | None:
+        """What the header breaks, in the order in which it matters; an Error Report is never answered."""
+        version, kind, _, length = header
+        if kind == PduType.ERROR_REPORT:
+            return None
+        if self.version is None and version not in self._versions:
+            return self._version_fault(header)
+        stamp = version if self.version is None else self.version
+        readable = HEADER_OCTETS <= length <= MAX_PDU_OCTETS
+        needed = min(length, MAX_ENCAPSULATED) if readable else HEADER_OCTETS
+        if version != stamp:
+            code = ErrorCode.UNEXPECTED_PROTOCOL_VERSION if stamp else ErrorCode.CORRUPT_DATA
+            return _Fault(code, f"version {version} in a session of version {stamp}", stamp, needed)
+        if not readable:
+            return _Fault(ErrorCode.CORRUPT_DATA, f"length {length}: expected 8 to 65535", stamp, needed)
+        if kind not in TYPES[version]:
+            text = f"type {kind} is not defined in version {version}"
+            return _Fault(ErrorCode.UNSUPPORTED_PDU_TYPE, text, stamp, needed)
+        if kind not in QUERIES:
+            text = f"{PduType(kind).name}: expected a query"
+            return _Fault(ErrorCode.INVALID_REQUEST, text, stamp, needed)
+        if length != FIXED_LENGTHS[PduType(kind)]:
+            text = f"{PduType(kind).name}: length {length}, expected {FIXED_LENGTHS[PduType(kind)]}"
+            return _Fault(ErrorCode.CORRUPT_DATA, text, stamp, needed)
+        return None
+
+    def _version_fault(self, header: Header) -> _Fault:
+        """The first PDU is of a version that we do not speak: all answers are stamped with our highest."""
+        version, kind, _, length = header
+        highest = self._versions[-1]
+        code = ErrorCode.UNSUPPORTED_PROTOCOL_VERSION
+        text = f"version {version}: expected {self._versions[0]} to {highest}"
+        if kind not in QUERIES:
+            return _Fault(code, text, highest, HEADER_OCTETS)
+        if not HEADER_OCTETS <= length <= MAX_ENCAPSULATED:
+            text = f"{PduType(kind).name}: length {length}"
+            return _Fault(ErrorCode.CORRUPT_DATA, text, highest, HEADER_OCTETS)
+        keep_open = version > highest and self._refusals + 1 < self._limits.refusals
+        return _Fault(code, text, highest, length, keep_open)
+
+    def _refuse(self, fault: _Fault, pdu: bytes) -> None:
+        if fault.keep_open:
+            self._refusals += 1
+            self.state = SessionState.REFUSED
+            self._send_error(fault.version, fault.code, fault.text, pdu)
+        else:
+            self._fail(fault.code, fault.text, pdu, version=fault.version)
+
+    def _receive_error(self, header: Header, pdu: bytes) -> None:
+        try:
+            text, malformed = decode_error(pdu).text, False
+        except PduError as error:
+            text, malformed = error.text, len(pdu) == header.length
+        self._emit(ErrorReceived(header.version, header.field, text, malformed))
+        self._end(CloseReason.ERROR_RECEIVED)
+
+    # Answers
+
+    def _answer(self, header: Header, pdu: bytes) -> None:
+        if self.version is None:
+            self.version = header.version
+            self.state = SessionState.NEGOTIATED
+            self._emit(Negotiated(header.version))
+        self.queries += 1
+        query = decode(pdu)
+        if isinstance(query, SerialQuery):
+            self._emit(QueryReceived(Kind.DIFF, query.session_id, query.serial))
+        else:
+            self._emit(QueryReceived(Kind.FULL))
+        if not self._source.ready():
+            self._send_error(header.version, ErrorCode.NO_DATA_AVAILABLE, "no data available", pdu)
+        elif isinstance(query, SerialQuery):
+            self._answer_serial(query, pdu)
+        else:
+            self._respond(Kind.FULL, self._source.full(header.version))
+
+    def _answer_serial(self, query: SerialQuery, pdu: bytes) -> None:
+        """A session id other than the one told here is an error; an old or rotated one is not."""
+        if self.session_id is not None and query.session_id != self.session_id:
+            text = f"session id {query.session_id}: expected {self.session_id}"
+            return self._fail(ErrorCode.CORRUPT_DATA, text, pdu)
+        response = None
+        if query.session_id == self._source.state(query.version).session_id:
+            response = self._source.diff(query.version, query.serial)
+        if response is not None:
+            return self._respond(Kind.DIFF, response)
+        self._send(CacheReset(query.version).encode())
+        self._emit(CacheResetSent(query.serial))
+        return None
+
+    def _respond(self, kind: Kind, response: Response) -> None:
+        version = self._stamp
+        head = CacheResponse(version, response.session_id).encode()
+        timing = msgspec.structs.astuple(self._source.timing()) if version else ()
+        tail = EndOfData(version, response.session_id, response.serial, *timing).encode()
+        if len(response.payload) <= JOIN_OCTETS:
+            self._send(b"".join((head, response.payload, tail)))
+        else:
+            self._send(head, response.payload, tail)
+        self._sending = _Sending(kind, response, self.pending, self._now)
+        self.state = SessionState.OPEN
+        self.session_id = response.session_id
+        self._emit(ResponseStarted(kind, response.serial, response.count, self.pending))
+
+    def _finish_response(self) -> None:
+        if self._sending is None:
+            return
+        kind, response, octets, started = self._sending
+        self._sending = None
+        self.responses += 1
+        self.serial = response.serial
+        self._told = (response.session_id, response.serial)
+        self._news = True
+        self._emit(ResponseFinished(kind, response.serial, octets, self._now - started))
+
+    def _offer_notify(self) -> None:
+        """Send a Serial Notify if there is news, the version is known, and the last is a minute old."""
+        if not self._news or self.version is None or self.closing or self._output or not self._source.ready():
+            return
+        state = self._source.state(self.version)
+        if self._told == (state.session_id, state.serial) or self._view_unchanged(state.session_id):
+            self._news = False
+        elif self._notified_at is None or self._now >= self._notified_at + self._limits.notify_interval:
+            self._news = False
+            self._told = (state.session_id, state.serial)
+            self._notified_at = self._now
+            self.notifies += 1
+            session_id = state.session_id if self.session_id is None else self.session_id
+            self._send(SerialNotify(self.version, session_id, state.serial).encode())
+            self._emit(NotifySent(state.serial))
+
+    def _view_unchanged(self, session_id: int) -> bool:
+        """Whether all that changed since the router's serial is payload that its version cannot carry."""
+        if self._stamp == VERSIONS[-1] or self.serial is None or self.session_id != session_id:
+            return False
+        response = self._source.diff(self._stamp, self.serial)
+        return response is not None and response.count == 0
+
+    # Output and end
+
+    @property
+    def _stamp(self) -> int:
+        """The version that our PDUs carry: the negotiated one, before that our highest."""
+        return self._versions[-1] if self.version is None else self.version
+
+    def _send(self, *parts: bytes | memoryview) -> None:
+        if not self._output:
+            self._progress_at = self._now
+            self._progressed = False
+        self._output.extend(memoryview(part) for part in parts if part)
+
+    def _send_error(self, version: int, code: ErrorCode, text: str, pdu: bytes = b"") -> None:
+        self.errors_sent += 1
+        self._send(ErrorReport(version, code, pdu, text).encode())
+        self._emit(ErrorSent(version, code, text))
+
+    def _fail(
+        self,
+        code: ErrorCode,
+        text: str,
+        pdu: bytes = b"",
+        *,
+        version: int | None = None,
+        reason: CloseReason = CloseReason.ERROR_SENT,
+    ) -> None:
+        """Report an error that ends the session."""
+        self._send_error(self._stamp if version is None else version, code, text, pdu)
+        self._end(reason)
+
+    def _end(self, reason: CloseReason) -> None:
+        self.state = SessionState.CLOSED
+        self._input.clear()
+        self._emit(Closed(reason))
+
+    def _emit(self, event: Event) -> None:
+        if len(self._events) < MAX_EVENTS:
+            self._events.append(event)
+
+    # Time
+
+    def _set_time(self, now: float) -> None:
+        self._now = max(self._now, now)
+
+    def _timers(self) -> list[tuple[float, CloseReason | None]]:
+        """When something is due, and the reason to close then, None for a delayed notice."""
+        limits, timers = self._limits, list[tuple[float, CloseReason | None]]()
+        if self.closing:
+            return timers
+        if self.version is None:
+            timers.append((self.opened_at + limits.first_query, CloseReason.NO_QUERY))
+        if self._output:
+            stall = STALL_RETRIES * self._source.timing().retry
+            timers.append((self._progress_at + stall, CloseReason.STALLED))
+            if self._sending:
+                timers.append((self._sending.started + limits.response, CloseReason.STALLED))
+        elif self._partial_since is not None:
+            timers.append((self._partial_since + limits.partial_pdu, CloseReason.PARTIAL_PDU))
+        if self._news and self._notified_at is not None and not self._output and self._source.ready():
+            timers.append((self._notified_at + limits.notify_interval, None))
+        return timers
+
+
+def _octets_to_read(header: Header) -> int:
+    """How much of a PDU without a fault must be there: all of a query, the beginning of an Error Report."""
+    if header.type == PduType.ERROR_REPORT:
+        return max(HEADER_OCTETS, min(header.length, MAX_ERROR_REPORT))
+    return header.length
