@@ -6,9 +6,10 @@
 1
 """
 
+from rov.columns import NO_EXPIRY, VrpColumns
 from rov.delta import Delta
 from rov.errors import ArgumentError, DeltaError, PrefixError, RovError, SnapshotFileError, VrpFileError
-from rov.snapshot import NO_EXPIRY, Snapshot, VrpColumns
+from rov.snapshot import Snapshot
 from rov.types import Aspa, Prefix, Reason, RouterKey, State, Validity, Vrp
 
 __all__ = [

@@ -9,208 +9,20 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from rov import _columns
+from rov.columns import NO_EXPIRY, VrpColumns, as_column, check, common, concatenate, normal
 from rov.errors import ArgumentError
-from rov.types import IPV4_BITS, IPV6_BITS, MAX_ASN, Aspa, Prefix, RouterKey, Vrp
-
-NO_EXPIRY = 0
-"""In an expires column: the source states no time of expiry."""
+from rov.types import MAX_ASN, Aspa, RouterKey, Vrp
 
 MAX_TRUST_ANCHORS = 256
 """The ta column is a uint8; five trust anchors are in use, and some local ones."""
 
 SKI_OCTETS = 20
 """A Subject Key Identifier is a SHA-1 hash (RFC 6487 §4.8.2)."""
-
-_FOREVER = np.iinfo(np.int64).max
-
-Family = Literal[4, 6]
-Address4 = npt.NDArray[np.uint32]
-Address6 = npt.NDArray[np.uint64]
-
-
-def _column(values: Any, dtype: Any, name: str, shape: tuple[int, ...]) -> npt.NDArray[Any]:
-    """An own, contiguous, read-only column; ArgumentError where a value does not fit the dtype."""
-    given = np.asarray(values)
-    if given.shape != shape:
-        raise ArgumentError(f"column {name}: expected shape {shape}, found {given.shape}")
-    wanted = np.dtype(dtype)
-    if given.size and given.dtype != wanted:
-        info = np.iinfo(wanted)
-        if given.dtype.kind not in "iu" or int(given.min()) < info.min or int(given.max()) > info.max:
-            raise ArgumentError(f"column {name}: expected integers that fit {wanted}, found {given.dtype}")
-    column = np.ascontiguousarray(given, dtype=wanted)
-    if column.base is not None or column is values or column.flags.writeable:
-        column = column.view()
-    column.flags.writeable = False
-    return column
-
-
-class VrpColumns:
-    """The VRPs of one family as read-only numpy columns of equal length.
-
-    ``address`` is uint32 [n] in IPv4, uint64 [n, 2] (high and low words) in IPv6; ``length`` and
-    ``max_length`` uint8, ``asn`` uint32, ``expires`` int64 in unix seconds (0: not stated), ``ta``
-    uint8, an index into the Snapshot's trust_anchors. Columns given in the right dtype are used in
-    place: do not write to them afterwards. ArgumentError: shapes or ranges that do not fit.
-
-    >>> len(VrpColumns.ipv4([0xC0000200], [24], [24], [64496]))
-    1
-    """
-
-    __slots__ = ("address", "asn", "expires", "family", "length", "max_length", "ta")
-
-    def __init__(
-        self, family: Family, address: Any, length: Any, max_length: Any, asn: Any, expires: Any, ta: Any
-    ) -> None:
-        count = len(address)
-        self.family: Family = family
-        self.address: npt.NDArray[Any] = (
-            _column(address, np.uint32, "address", (count,))
-            if family == 4
-            else _column(
-                np.reshape(address, (count, 2)) if count == 0 else address, np.uint64, "address", (count, 2)
-            )
-        )
-        self.length: npt.NDArray[np.uint8] = _column(length, np.uint8, "length", (count,))
-        self.max_length: npt.NDArray[np.uint8] = _column(max_length, np.uint8, "max_length", (count,))
-        self.asn: npt.NDArray[np.uint32] = _column(asn, np.uint32, "asn", (count,))
-        zeros = np.zeros(count, np.int64) if expires is None else expires
-        self.expires: npt.NDArray[np.int64] = _column(zeros, np.int64, "expires", (count,))
-        first = np.zeros(count, np.uint8) if ta is None else ta
-        self.ta: npt.NDArray[np.uint8] = _column(first, np.uint8, "ta", (count,))
-
-    @classmethod
-    def ipv4(
-        cls, address: Any, length: Any, max_length: Any, asn: Any, expires: Any = None, ta: Any = None
-    ) -> VrpColumns:
-        """IPv4 columns; address as uint32 [n].
-
-        >>> VrpColumns.ipv4([0], [0], [8], [64496]).family
-        4
-        """
-        return cls(4, address, length, max_length, asn, expires, ta)
-
-    @classmethod
-    def ipv6(
-        cls, address: Any, length: Any, max_length: Any, asn: Any, expires: Any = None, ta: Any = None
-    ) -> VrpColumns:
-        """IPv6 columns; address as uint64 [n, 2], the high and low words.
-
-        >>> VrpColumns.ipv6([[0x20010DB800000000, 0]], [32], [48], [64496]).family
-        6
-        """
-        return cls(6, address, length, max_length, asn, expires, ta)
-
-    def __len__(self) -> int:
-        return len(self.asn)
-
-    def __repr__(self) -> str:
-        return f"<VrpColumns IPv{self.family}: {len(self):,} VRPs>"
-
-    @property
-    def keys(self) -> tuple[npt.NDArray[Any], ...]:
-        """The columns that make a VRP: address, length, max_length, asn.
-
-        >>> len(VrpColumns.ipv4([], [], [], []).keys)
-        4
-        """
-        return self.address, self.length, self.max_length, self.asn
-
-    def take(self, rows: npt.NDArray[Any]) -> VrpColumns:
-        """The rows that a bool mask or an index column picks, in that order.
-
-        >>> columns = VrpColumns.ipv4([1, 2], [32, 32], [32, 32], [64496, 64497])
-        >>> columns.take(np.array([False, True])).asn.tolist()
-        [64497]
-        """
-        picked = (column[rows] for column in (*self.keys, self.expires, self.ta))
-        return VrpColumns(self.family, *picked)
-
-    def vrps(self) -> Iterator[Vrp]:
-        """Each row as a Vrp.
-
-        >>> [str(vrp) for vrp in VrpColumns.ipv4([0], [0], [8], [64496]).vrps()]
-        ['0.0.0.0/0-8 AS64496']
-        """
-        rows = (column.tolist() for column in self.keys)
-        for address, length, max_length, asn in zip(*rows, strict=True):
-            number = address if self.family == 4 else address[0] << 64 | address[1]
-            yield Vrp(Prefix(self.family, number, length), max_length, asn)
-
-
-def _host_bits(columns: VrpColumns) -> npt.NDArray[np.bool_]:
-    """Which rows have bits set beyond their prefix length."""
-    length = columns.length.astype(np.uint64)
-    if columns.family == 4:
-        mask = (np.uint64(1) << (np.uint64(IPV4_BITS) - length)) - np.uint64(1)
-        found: npt.NDArray[np.bool_] = columns.address & mask != 0
-        return found
-    ones = np.uint64(2**64 - 1)
-    in_high, in_low = length < 64, length < 128
-    high_mask = np.where(in_high, ones >> np.minimum(length, np.uint64(63)), np.uint64(0))
-    shift = np.clip(length.astype(np.int64) - 64, 0, 63).astype(np.uint64)
-    low_mask = np.where(in_low, ones >> shift, np.uint64(0))
-    found = (columns.address[:, 0] & high_mask) | (columns.address[:, 1] & low_mask) != 0
-    return found
-
-
-def _check(columns: VrpColumns) -> None:
-    """ArgumentError at the first row that is no VRP (RFC 9582 §4.3.2)."""
-    bits = IPV4_BITS if columns.family == 4 else IPV6_BITS
-    wrong = (columns.length > columns.max_length) | (columns.max_length > bits)
-    if wrong.any():
-        row = int(np.argmax(wrong))
-        raise ArgumentError(
-            f"IPv{columns.family} row {row}: expected length <= max_length <= {bits}, "
-            f"found {columns.length[row]} and {columns.max_length[row]}"
-        )
-    wrong = _host_bits(columns)
-    if wrong.any():
-        raise ArgumentError(f"IPv{columns.family} row {int(np.argmax(wrong))}: host bits are set")
-
-
-def _order(columns: VrpColumns, expires: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """The sorting permutation: key columns ascending, of equal keys the longest-lived first.
-
-    Files come nearly sorted, so the stable sort on what fits one word is near linear, and only the
-    runs that it leaves equal are sorted by the rest.
-    """
-    later = (-expires, columns.asn, columns.max_length, columns.length)
-    if columns.family == 4:
-        first = (columns.address.astype(np.uint64) << np.uint64(8)) | columns.length
-        rest: tuple[npt.NDArray[Any], ...] = later[:3]
-    else:
-        first = columns.address[:, 0]
-        rest = (*later, columns.address[:, 1])
-    order = np.argsort(first, kind="stable")
-    sorted_first = first[order]
-    same = np.flatnonzero(sorted_first[1:] == sorted_first[:-1])
-    if len(same):
-        rows = np.union1d(same, same + 1)
-        tied = order[rows]
-        order[rows] = tied[np.lexsort((*(column[tied] for column in rest), first[tied]))]
-    return order
-
-
-def _normal(columns: VrpColumns) -> VrpColumns:
-    """The same VRPs sorted and unique; of equal ones the row that expires last stays."""
-    ordered = _columns.in_order_ipv4 if columns.family == 4 else _columns.in_order_ipv6
-    if ordered(*columns.keys):
-        return columns
-    lasting = np.where(columns.expires == NO_EXPIRY, _FOREVER, columns.expires)
-    columns = columns.take(_order(columns, lasting))
-    same = np.ones(len(columns), np.bool_)
-    same[:1] = False
-    for column in columns.keys:
-        equal = column[1:] == column[:-1]
-        same[1:] &= equal if equal.ndim == 1 else equal.all(axis=1)
-    return columns.take(~same) if same.any() else columns
 
 
 def _union_aspas(aspas: Iterable[Aspa], expires: Sequence[int]) -> dict[int, tuple[set[int], int]]:
@@ -235,7 +47,7 @@ def _providers(union: set[int]) -> tuple[int, ...]:
 def _normal_aspas(aspas: Sequence[Aspa], expires: Sequence[int] | None) -> tuple[tuple[Aspa, ...], Any]:
     union = _union_aspas(aspas, expires if expires is not None else [NO_EXPIRY] * len(aspas))
     rows = sorted((customer, *entry) for customer, entry in union.items())
-    times = _column([row[2] for row in rows], np.int64, "aspa_expires", (len(rows),))
+    times = as_column([row[2] for row in rows], np.int64, "aspa_expires", (len(rows),))
     return tuple(Aspa(customer, _providers(providers)) for customer, providers, _ in rows), times
 
 
@@ -251,7 +63,7 @@ def _normal_keys(
         seen = lasting.get(key, until)
         lasting[key] = NO_EXPIRY if NO_EXPIRY in (seen, until) else max(seen, until)
     rows = tuple(sorted(lasting))
-    return rows, _column([lasting[key] for key in rows], np.int64, "router_key_expires", (len(rows),))
+    return rows, as_column([lasting[key] for key in rows], np.int64, "router_key_expires", (len(rows),))
 
 
 def _merge_ta(names: dict[str, int], snapshot: Snapshot) -> npt.NDArray[np.uint8]:
@@ -263,22 +75,6 @@ def _merge_ta(names: dict[str, int], snapshot: Snapshot) -> npt.NDArray[np.uint8
             raise ArgumentError(f"more than {MAX_TRUST_ANCHORS} trust anchors in a union")
         table[index] = place
     return table
-
-
-def _concatenate(a: VrpColumns, b: VrpColumns, ta: npt.NDArray[np.uint8]) -> VrpColumns:
-    pairs = zip((*a.keys, a.expires, a.ta), (*b.keys, b.expires, ta), strict=True)
-    return VrpColumns(a.family, *(np.concatenate(pair) for pair in pairs))
-
-
-def common(a: VrpColumns, b: VrpColumns) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-    """Which rows of a are in b, and which rows of b are in a: two bool columns.
-
-    >>> one = VrpColumns.ipv4([1, 2], [32, 32], [32, 32], [64496, 64497])
-    >>> [mask.tolist() for mask in common(one, one.take(np.array([1])))]
-    [[False, True], [True]]
-    """
-    merge = _columns.common_ipv4 if a.family == 4 else _columns.common_ipv6
-    return merge(*a.keys, *b.keys)
 
 
 class Snapshot:
@@ -349,10 +145,10 @@ class Snapshot:
                 f"ta {highest}: expected an index into {len(names)} trust anchors (at most 256)"
             )
         for columns in (ipv4, ipv6):
-            _check(columns)
+            check(columns)
         return cls._of(
-            _normal(ipv4),
-            _normal(ipv6),
+            normal(ipv4),
+            normal(ipv6),
             _normal_aspas(aspas, aspa_expires),
             _normal_keys(router_keys, router_key_expires),
             names,
@@ -503,8 +299,8 @@ class Snapshot:
         table = _merge_ta(names, other)
         times = [time for time in (self.generated, other.generated) if time is not None]
         return Snapshot._of(
-            _normal(_concatenate(self.ipv4, other.ipv4, table[other.ipv4.ta])),
-            _normal(_concatenate(self.ipv6, other.ipv6, table[other.ipv6.ta])),
+            normal(concatenate(self.ipv4, other.ipv4, table[other.ipv4.ta])),
+            normal(concatenate(self.ipv6, other.ipv6, table[other.ipv6.ta])),
             _normal_aspas(
                 self.aspas + other.aspas, [*self.aspa_expires.tolist(), *other.aspa_expires.tolist()]
             ),

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from rov.columns import VrpColumns
 from rov.errors import ArgumentError
-from rov.snapshot import Snapshot, VrpColumns
+from rov.snapshot import Snapshot
 from rov.types import Aspa, Prefix, RouterKey, Vrp
 
 
