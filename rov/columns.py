@@ -142,7 +142,10 @@ def _host_bits(columns: VrpColumns) -> npt.NDArray[np.bool_]:
     high_mask = np.where(in_high, ones >> np.minimum(length, np.uint64(63)), np.uint64(0))
     shift = np.clip(length.astype(np.int64) - 64, 0, 63).astype(np.uint64)
     low_mask = np.where(in_low, ones >> shift, np.uint64(0))
-    return (columns.address[:, 0] & high_mask) | (columns.address[:, 1] & low_mask) != 0
+    beyond: npt.NDArray[np.bool_] = (columns.address[:, 0] & high_mask) | (
+        columns.address[:, 1] & low_mask
+    ) != 0
+    return beyond
 
 
 def check(columns: VrpColumns) -> None:

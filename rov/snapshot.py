@@ -84,6 +84,7 @@ class Snapshot:
     seconds, the data's own time, or None) do not count. ``len`` is the number of VRPs. ``|``, ``&`` and
     ``-`` are set operations on the payload's elements; an ASPA is one element with all its providers.
 
+    >>> from rov import Prefix, Vrp
     >>> snapshot = Snapshot.from_vrps([Vrp(Prefix.parse("192.0.2.0/24"), 24, 64496)])
     >>> len(snapshot), snapshot == Snapshot.empty()
     (1, False)
@@ -191,6 +192,7 @@ class Snapshot:
     ) -> Snapshot:
         """From Vrp objects in any order; ArgumentError as in ``build``.
 
+        >>> from rov import Prefix, Vrp
         >>> len(Snapshot.from_vrps([Vrp(Prefix.parse("::/0"), 48, 64496)]).ipv6)
         1
         """
@@ -222,6 +224,7 @@ class Snapshot:
     def vrps(self) -> Iterator[Vrp]:
         """Every VRP, IPv4 first, in sort order.
 
+        >>> from rov import Prefix, Vrp
         >>> snapshot = Snapshot.from_vrps([Vrp(Prefix.parse("192.0.2.0/24"), 24, 64496)])
         >>> [str(vrp) for vrp in snapshot.vrps()]
         ['192.0.2.0/24-24 AS64496']
