@@ -1,0 +1,89 @@
+# The two commands are `make run` and `make test`; the rest are their parts.
+# Needed beforehand: Python 3.11 or newer, a C compiler, make.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+TESTS ?=
+JOBS ?= 2
+BENCHMARKS ?= lookup reset_query
+
+# make run: VRPS is a path or a URL; LISTEN one or more ADDR:PORT; ARGS further options of `serve`
+VRPS ?=
+LISTEN ?=
+ARGS ?=
+
+EXTENSIONS := $(wildcard rov/*.pyx)
+MODULES := $(patsubst rov/%.pyx,rov.%,$(EXTENSIONS))
+BUILD_INPUT := $(EXTENSIONS) $(wildcard rov/*.pxd) setup.py pyproject.toml
+COPIED := $(wildcard rov rtr_server tests benchmarks Makefile setup.py pyproject.toml README.md LICENSE)
+CHECKED_TESTS := tests/unit tests/property rov -m "not realdata and not interop"
+
+# What the checked builds read: the copies lie elsewhere, so the way to the real data must not be relative.
+export ROVKIT_DATA ?= $(abspath ../shared/data)
+
+.PHONY: help build run test lint debug-test sanitize-test bench clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo 'make run [VRPS=path-or-URL] [LISTEN=addr:port]   serve VRPs to routers (without VRPS: a synthetic set)'
+	@echo 'make test [TESTS=path]                           all tests'
+	@echo 'make build | lint | debug-test | sanitize-test | bench | clean'
+
+build: $(VENV)/.built
+
+# A change of the compiler settings in setup.py must reach C files that Cython takes for fresh.
+$(VENV)/.built: $(BUILD_INPUT)
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(if $(filter setup.py,$?),rm -f rov/*.c)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	touch $@
+
+$(VENV)/.tools: $(VENV)/.built
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,lint]'
+	touch $@
+
+run: build
+	$(BIN)/rtr-server serve $(if $(VRPS),--vrps '$(VRPS)',--synthetic) $(foreach at,$(LISTEN),--listen '$(at)') $(ARGS)
+
+# One file stays on one worker, so that each real data set is read once.
+test: $(VENV)/.tools
+	$(BIN)/python -m pytest -rs -n $(JOBS) --dist loadfile $(TESTS)
+
+lint: $(VENV)/.tools
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/cython-lint $(EXTENSIONS) $(wildcard rov/*.pxd)
+	$(BIN)/mypy
+	$(BIN)/python -m mypy.stubtest $(MODULES)
+	$(BIN)/lint-imports
+
+# A build with checks gets a copy of the tree and its own environment: the normal one stays as it is.
+define copy_to
+	mkdir -p $(1)
+	rm -rf $(addprefix $(1)/,$(COPIED)) $(1)/.venv/.built
+	cp -Rp $(COPIED) $(1)
+	rm -f $(1)/rov/*.so $(1)/rov/*.c
+endef
+
+debug-test:
+	$(call copy_to,build/debug)
+	ROV_DEBUG=1 $(MAKE) -C build/debug VENV=.venv .venv/.tools
+	cd build/debug && .venv/bin/python -m pytest -rs $(CHECKED_TESTS)
+
+# The sanitizers' runtimes must be loaded before Python, which is built without them. Python keeps its own
+# memory to the end, so leaks are not reported.
+sanitize-test:
+	$(call copy_to,build/sanitize)
+	ROV_SANITIZE=1 $(MAKE) -C build/sanitize VENV=.venv .venv/.tools
+	cd build/sanitize && \
+	LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" \
+	PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
+	.venv/bin/python -m pytest -rs $(CHECKED_TESTS)
+
+bench: $(VENV)/.tools
+	for question in $(BENCHMARKS); do $(BIN)/python -m benchmarks.$$question || exit 1; done
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info rov/*.so rov/*.c .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find rov rtr_server tests -name __pycache__ -prune -exec rm -rf {} +
