@@ -33,13 +33,9 @@ from rtr_server.protocol.events import (
     ResponseFinished,
     ResponseStarted,
 )
+from rtr_server.protocol.faults import Fault, find_fault, octets_to_read
+from rtr_server.protocol.limits import JOIN_OCTETS, MAX_EVENTS, STALL_RETRIES, Limits
 from rtr_server.protocol.pdu import (
-    FIXED_LENGTHS,
-    HEADER_OCTETS,
-    MAX_ENCAPSULATED,
-    MAX_PDU_OCTETS,
-    QUERIES,
-    TYPES,
     VERSIONS,
     CacheReset,
     CacheResponse,
@@ -52,17 +48,7 @@ from rtr_server.protocol.pdu import (
 )
 from rtr_server.protocol.source import Response, Source
 
-MAX_ERROR_REPORT = 4_096
-"""Octets of a router's Error Report that we wait for: enough for any text worth a log line."""
-
-MAX_EVENTS = 1_000
-"""Events kept for an owner that does not drain them."""
-
-JOIN_OCTETS = 4_096
-"""Payload up to this size is copied next to its Cache Response and End of Data, to go out in one write."""
-
-STALL_RETRIES = 3
-"""A peer that takes nothing for this many Retry intervals is given up (8210bis §9)."""
+__all__ = ["CacheSession", "Limits", "SessionState"]
 
 
 class SessionState(StrEnum):
@@ -73,45 +59,6 @@ class SessionState(StrEnum):
     NEGOTIATED = "negotiated"
     OPEN = "open"
     CLOSED = "closed"
-
-
-class Limits(msgspec.Struct, frozen=True):
-    """What one peer may cost us; times in seconds, sizes in octets.
-
-    >>> Limits(first_query=5).partial_pdu
-    60.0
-    """
-
-    first_query: float = 60.0
-    """Until the first query in a version that we speak; afterwards a router may be silent for hours."""
-
-    partial_pdu: float = 60.0
-    """Until a PDU that has begun is complete: BIRD and rtrlib send each in one segment."""
-
-    notify_interval: float = 60.0
-    """Between two Serial Notifies: RFC 8210 §8.2 forbids more than one a minute."""
-
-    response: float = 1_800.0
-    """For a whole response: it keeps an old snapshot in memory. 16 MB in this time is 9 kB/s."""
-
-    pause_input: int = 1_024
-    """Unread queries at which ``wants_data`` turns false: some 85 of them."""
-
-    max_input: int = 65_536
-    """Unread queries at which a peer that goes on sending is dropped."""
-
-    refusals: int = 3
-    """Error Reports 4 on one connection: a router has no more versions than that to try."""
-
-
-class _Fault(NamedTuple):
-    """What is wrong with a PDU, as its header shows; ``needed`` octets of it go into the Error Report."""
-
-    code: ErrorCode
-    text: str
-    version: int
-    needed: int
-    keep_open: bool = False
 
 
 class _Sending(NamedTuple):
@@ -305,8 +252,8 @@ class CacheSession:
         header = self._input.header()
         if header is None:
             return False
-        fault = self._fault(header)
-        needed = fault.needed if fault else _octets_to_read(header)
+        fault = find_fault(header, self.version, self._versions)
+        needed = fault.needed if fault else octets_to_read(header)
         if len(self._input) < needed:
             return False
         pdu = self._input.take(needed)
@@ -318,49 +265,9 @@ class CacheSession:
             self._answer(header, pdu)
         return True
 
-    def _fault(self, header: Header) -> _Fault | None:
-        """What the header breaks, in the order in which it matters; an Error Report is never answered."""
-        version, kind, _, length = header
-        if kind == PduType.ERROR_REPORT:
-            return None
-        if self.version is None and version not in self._versions:
-            return self._version_fault(header)
-        stamp = version if self.version is None else self.version
-        readable = HEADER_OCTETS <= length <= MAX_PDU_OCTETS
-        needed = min(length, MAX_ENCAPSULATED) if readable else HEADER_OCTETS
-        if version != stamp:
-            code = ErrorCode.UNEXPECTED_PROTOCOL_VERSION if stamp else ErrorCode.CORRUPT_DATA
-            return _Fault(code, f"version {version} in a session of version {stamp}", stamp, needed)
-        if not readable:
-            return _Fault(ErrorCode.CORRUPT_DATA, f"length {length}: expected 8 to 65535", stamp, needed)
-        if kind not in TYPES[version]:
-            text = f"type {kind} is not defined in version {version}"
-            return _Fault(ErrorCode.UNSUPPORTED_PDU_TYPE, text, stamp, needed)
-        if kind not in QUERIES:
-            text = f"{PduType(kind).name}: expected a query"
-            return _Fault(ErrorCode.INVALID_REQUEST, text, stamp, needed)
-        if length != FIXED_LENGTHS[PduType(kind)]:
-            text = f"{PduType(kind).name}: length {length}, expected {FIXED_LENGTHS[PduType(kind)]}"
-            return _Fault(ErrorCode.CORRUPT_DATA, text, stamp, needed)
-        return None
-
-    def _version_fault(self, header: Header) -> _Fault:
-        """The first PDU is of a version that we do not speak: all answers are stamped with our highest."""
-        version, kind, _, length = header
-        highest = self._versions[-1]
-        code = ErrorCode.UNSUPPORTED_PROTOCOL_VERSION
-        text = f"version {version}: expected {self._versions[0]} to {highest}"
-        if kind not in QUERIES:
-            return _Fault(code, text, highest, HEADER_OCTETS)
-        if not HEADER_OCTETS <= length <= MAX_ENCAPSULATED:
-            text = f"{PduType(kind).name}: length {length}"
-            return _Fault(ErrorCode.CORRUPT_DATA, text, highest, HEADER_OCTETS)
-        keep_open = version > highest and self._refusals + 1 < self._limits.refusals
-        return _Fault(code, text, highest, length, keep_open)
-
-    def _refuse(self, fault: _Fault, pdu: bytes) -> None:
-        if fault.keep_open:
-            self._refusals += 1
+    def _refuse(self, fault: Fault, pdu: bytes) -> None:
+        self._refusals += 1
+        if fault.survivable and self._refusals < self._limits.refusals:
             self.state = SessionState.REFUSED
             self._send_error(fault.version, fault.code, fault.text, pdu)
         else:
@@ -518,10 +425,3 @@ class CacheSession:
         if self._news and self._notified_at is not None and not self._output and self._source.ready():
             timers.append((self._notified_at + limits.notify_interval, None))
         return timers
-
-
-def _octets_to_read(header: Header) -> int:
-    """How much of a PDU without a fault must be there: all of a query, the beginning of an Error Report."""
-    if header.type == PduType.ERROR_REPORT:
-        return max(HEADER_OCTETS, min(header.length, MAX_ERROR_REPORT))
-    return header.length
