@@ -242,7 +242,7 @@ def rtrclient(tmp_path: Path, program: Callable[[str], str]) -> Callable[[int], 
         command = [program("rtrclient"), "-e", "-o", str(output), "-t", "csv", "tcp", "127.0.0.1", str(port)]
         ended = subprocess.run(command, capture_output=True, timeout=START_SECONDS, check=False)
         assert ended.returncode == 0, ended.stderr.decode(errors="replace")[-2000:]
-        rows = [line.split(", ") for line in output.read_text().splitlines() if line]
+        rows = [line.split(", ") for line in output.read_text().splitlines() if line.strip()]
         texts = [vrp_text(*row[:3], int(row[3]) % 2**32) for row in rows]
         assert len(set(texts)) == len(texts), "a VRP is exported twice"
         return set(texts)
