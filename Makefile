@@ -16,6 +16,7 @@ ARGS ?=
 EXTENSIONS := $(wildcard rov/*.pyx)
 MODULES := $(patsubst rov/%.pyx,rov.%,$(EXTENSIONS))
 BUILD_INPUT := $(EXTENSIONS) $(wildcard rov/*.pxd) setup.py pyproject.toml
+PYTHON_SOURCES := $(wildcard rov rtr_server tests benchmarks setup.py)
 COPIED := $(wildcard rov rtr_server tests benchmarks Makefile setup.py pyproject.toml README.md LICENSE)
 CHECKED_TESTS := tests/unit tests/property rov -m "not realdata and not interop"
 
@@ -48,12 +49,12 @@ run: build
 
 # One file stays on one worker, so that each real data set is read once.
 test: $(VENV)/.tools
-	$(BIN)/python -m pytest -rs -n $(JOBS) --dist loadfile $(TESTS)
+	$(BIN)/python -m pytest -rsfE -n $(JOBS) --dist loadfile $(TESTS)
 
 lint: $(VENV)/.tools
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/cython-lint $(EXTENSIONS) $(wildcard rov/*.pxd)
+	$(BIN)/ruff check $(PYTHON_SOURCES)
+	$(BIN)/ruff format --check $(PYTHON_SOURCES)
+	PATH="$(abspath $(BIN)):$$PATH" cython-lint $(EXTENSIONS) $(wildcard rov/*.pxd)
 	$(BIN)/mypy
 	$(BIN)/python -m mypy.stubtest $(MODULES)
 	$(BIN)/lint-imports
@@ -69,7 +70,7 @@ endef
 debug-test:
 	$(call copy_to,build/debug)
 	ROV_DEBUG=1 $(MAKE) -C build/debug VENV=.venv .venv/.tools
-	cd build/debug && .venv/bin/python -m pytest -rs $(CHECKED_TESTS)
+	cd build/debug && .venv/bin/python -m pytest -rsfE $(CHECKED_TESTS)
 
 # The sanitizers' runtimes must be loaded before Python, which is built without them. Python keeps its own
 # memory to the end, so leaks are not reported.
@@ -79,7 +80,7 @@ sanitize-test:
 	cd build/sanitize && \
 	LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" \
 	PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
-	.venv/bin/python -m pytest -rs $(CHECKED_TESTS)
+	.venv/bin/python -m pytest -rsfE $(CHECKED_TESTS)
 
 bench: $(VENV)/.tools
 	for question in $(BENCHMARKS); do $(BIN)/python -m benchmarks.$$question || exit 1; done
