@@ -92,7 +92,7 @@ class ErrorReceived(msgspec.Struct, frozen=True):
 
 
 class Closed(msgspec.Struct, frozen=True):
-    """The session ended; always the last event."""
+    """The session takes no more input; a response that was under way may still finish."""
 
     reason: CloseReason
 
