@@ -1,0 +1,76 @@
+"""VRP files in: every format that validators write, plain or compressed, told apart by content."""
+
+from __future__ import annotations
+
+import os
+
+from rov.errors import VrpFileError
+from rov.formats.compression import MAX_FILE_BYTES, read_file, unpack
+from rov.formats.csv import is_header, read_csv
+from rov.formats.json import read_json
+from rov.formats.report import BadRow, Intake, ReadReport
+from rov.snapshot import Snapshot
+
+__all__ = ["MAX_FILE_BYTES", "BadRow", "ReadReport", "read", "read_bytes", "read_report"]
+
+_BOM = b"\xef\xbb\xbf"
+_BLANKS = b" \t\r\n"
+_EXPECTED = "expected VRPs as JSON or CSV, as rpki-client, Routinator or a RIPE NCC validator write them"
+
+
+def read(path: str | os.PathLike[str], *, strict: bool = True) -> Snapshot:
+    """Read a VRP file: JSON or CSV, plain or .gz .bz2 .xz .zst, told apart by content.
+
+    VrpFileError: the file cannot be read or is no VRP file; with strict also the first bad row, named
+    by its number. Without strict bad rows are left out: ``read_report`` tells which.
+
+    >>> import tempfile
+    >>> with tempfile.NamedTemporaryFile() as file:
+    ...     _ = file.write(b'[{"asn": "AS64496", "prefix": "192.0.2.0/24"}]')
+    ...     file.flush()
+    ...     read(file.name)
+    <Snapshot: 1 VRPs (1 IPv4, 0 IPv6), 0 ASPAs, 0 router keys>
+    """
+    return read_report(path, strict=strict).snapshot
+
+
+def read_report(path: str | os.PathLike[str], *, strict: bool = True) -> ReadReport:
+    """As ``read``, with the format found and the rows left out.
+
+    >>> import tempfile
+    >>> with tempfile.NamedTemporaryFile() as file:
+    ...     _ = file.write(b'[{"asn": "AS", "prefix": "192.0.2.0/24"}]')
+    ...     file.flush()
+    ...     read_report(file.name, strict=False).skipped_count
+    1
+    """
+    return read_bytes(read_file(path), os.fsdecode(path), strict=strict)
+
+
+def read_bytes(data: bytes, name: str, *, strict: bool = True) -> ReadReport:
+    """As ``read_report``, from data fetched elsewhere; name stands for it in errors.
+
+    >>> read_bytes(b"ASN,IP Prefix,Max Length,Trust Anchor\\n", "https://rpki.example/vrps.csv").format
+    'Routinator CSV'
+    """
+    content = unpack(data, name).removeprefix(_BOM).lstrip(_BLANKS)
+    intake = Intake(name, strict)
+    if content[:1] in (b"{", b"["):
+        return intake.report(read_json(content, intake))
+    if is_header(content):
+        return intake.report(read_csv(content, intake))
+    raise VrpFileError(name, f"{_EXPECTED}; found {_kind(content)}")
+
+
+def _kind(content: bytes) -> str:
+    """A few words on data that is no VRP file."""
+    if not content:
+        return "nothing"
+    start = content[:64]
+    if start.lower().startswith((b"<!doctype html", b"<html")):
+        return "an HTML page"
+    if start.startswith(b"<"):
+        return "XML or HTML"
+    if b"\0" in start or not start.isascii():
+        return "binary data"
+    return f"text that begins with {start.splitlines()[0][:40].decode('ascii')!r}"

@@ -1,0 +1,166 @@
+"""Compressed files, told apart by their first octets and unpacked within a bound."""
+
+from __future__ import annotations
+
+import bz2
+import lzma
+import os
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol
+
+import zstandard
+from isal import igzip_lib
+
+from rov.errors import VrpFileError
+
+MAX_FILE_BYTES = 512 * 2**20
+"""The longest VRP file read, packed or unpacked: five times the largest one published (105 MB in 2026)."""
+
+XZ_MEMORY_BYTES = 256 * 2**20
+"""What an .xz file may ask for to be unpacked; xz -9 asks for 65 MiB."""
+
+ZSTD_WINDOW_BYTES = 128 * 2**20
+"""What a .zst file may ask for; zstd refuses more than this by itself, too, unless told otherwise."""
+
+ZSTD_PIECE_BYTES = 1024
+"""Fed to zstd at a time: its interface has no bound on output, and 4 octets may unpack to 128 KiB."""
+
+MAX_STREAMS = 8192
+"""Streams in one file; bgzip starts a new one every 64 KiB, and each costs a copy of what follows."""
+
+CHUNK_BYTES = 16 * 2**20
+"""Unpacked at a time, between two looks at the bound."""
+
+
+class _Decompressor(Protocol):
+    """What bz2, lzma and isal have in common."""
+
+    @property
+    def eof(self) -> bool: ...
+    @property
+    def unused_data(self) -> bytes: ...
+    def decompress(self, data: bytes, max_length: int = -1) -> bytes: ...
+
+
+class _Zstd:
+    """zstd behind the interface of the others."""
+
+    def __init__(self) -> None:
+        context = zstandard.ZstdDecompressor(max_window_size=ZSTD_WINDOW_BYTES)
+        self._inner = context.decompressobj()
+        self._waiting = memoryview(b"")
+
+    @property
+    def eof(self) -> bool:
+        return self._inner.eof
+
+    @property
+    def unused_data(self) -> bytes:
+        return self._inner.unused_data + bytes(self._waiting)
+
+    def decompress(self, data: bytes, max_length: int = -1) -> bytes:
+        if data:
+            self._waiting = memoryview(data)
+        parts, size = [], 0
+        while self._waiting and not self._inner.eof and size < max_length:
+            piece, self._waiting = self._waiting[:ZSTD_PIECE_BYTES], self._waiting[ZSTD_PIECE_BYTES:]
+            parts.append(self._inner.decompress(bytes(piece)))
+            size += len(parts[-1])
+        return b"".join(parts)
+
+
+class _Packing(NamedTuple):
+    name: str
+    magic: bytes
+    start: Callable[[], Any]
+
+
+_PACKINGS = (
+    _Packing("gzip", b"\x1f\x8b", lambda: igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_GZIP)),
+    _Packing("bzip2", b"BZh", bz2.BZ2Decompressor),
+    _Packing("xz", b"\xfd7zXZ\x00", lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=XZ_MEMORY_BYTES)),
+    _Packing("zstd", b"\x28\xb5\x2f\xfd", _Zstd),
+)
+
+_FAULTS = (
+    OSError,
+    EOFError,
+    ValueError,
+    lzma.LZMAError,
+    zstandard.ZstdError,
+    igzip_lib.error,
+)
+
+
+def read_file(path: str | os.PathLike[str]) -> bytes:
+    """The octets of a file as they stand; VrpFileError if it cannot be read or exceeds MAX_FILE_BYTES.
+
+    >>> read_file("/nonexistent")
+    Traceback (most recent call last):
+    rov.errors.VrpFileError: /nonexistent: cannot be read: No such file or directory
+    """
+    name = os.fsdecode(path)
+    try:
+        with open(path, "rb") as file:
+            data = file.read(MAX_FILE_BYTES + 1)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise VrpFileError(name, f"cannot be read: {reason}") from error
+    _check_size(len(data), name)
+    return data
+
+
+def unpack(data: bytes, name: str) -> bytes:
+    """The content of .gz, .bz2, .xz or .zst data, whatever its name; other data as it is.
+
+    VrpFileError: damaged, cut short, followed by something else, or longer than MAX_FILE_BYTES.
+
+    >>> unpack(bz2.compress(b"ASN,IP Prefix"), "x")
+    b'ASN,IP Prefix'
+    """
+    packing = _packing_of(data)
+    if packing is None:
+        return data
+    parts: list[bytes] = []
+    size = 0
+    for _ in range(MAX_STREAMS):
+        if not data:
+            break
+        if not data.startswith(packing.magic):
+            if data.strip(b"\0"):
+                raise VrpFileError(name, f"{len(data)} octets follow the end of the {packing.name} data")
+            break
+        data, size = _unpack_stream(packing, data, name, parts, size)
+    else:
+        raise VrpFileError(
+            name, f"more than {MAX_STREAMS} {packing.name} streams, the most expected in one file"
+        )
+    return b"".join(parts)
+
+
+def _packing_of(data: bytes) -> _Packing | None:
+    return next((packing for packing in _PACKINGS if data.startswith(packing.magic)), None)
+
+
+def _unpack_stream(
+    packing: _Packing, data: bytes, name: str, parts: list[bytes], size: int
+) -> tuple[bytes, int]:
+    """Append one stream to parts; what follows it, and the size of all parts."""
+    stream: _Decompressor = packing.start()
+    while not stream.eof:
+        try:
+            part = stream.decompress(data, CHUNK_BYTES)
+        except _FAULTS as error:
+            raise VrpFileError(name, f"damaged {packing.name} data: {error}") from error
+        data = b""
+        if not part and not stream.eof:
+            raise VrpFileError(name, f"the {packing.name} data is cut short")
+        parts.append(part)
+        size += len(part)
+        _check_size(size, name)
+    return stream.unused_data, size
+
+
+def _check_size(size: int, name: str) -> None:
+    if size > MAX_FILE_BYTES:
+        raise VrpFileError(name, f"longer than {MAX_FILE_BYTES:,} octets, the longest VRP file expected")
