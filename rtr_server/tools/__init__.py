@@ -1,0 +1,1 @@
+"""Clients of a cache: the mirror that dumps its set."""

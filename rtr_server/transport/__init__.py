@@ -1,0 +1,1 @@
+"""Thin shells that carry the octets of `rtr_server.protocol` over a network."""
