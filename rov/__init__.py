@@ -9,6 +9,7 @@
 from rov.columns import NO_EXPIRY, VrpColumns
 from rov.delta import Delta
 from rov.errors import ArgumentError, DeltaError, PrefixError, RovError, SnapshotFileError, VrpFileError
+from rov.formats import BadRow, ReadReport, read, read_bytes, read_report
 from rov.snapshot import Snapshot
 from rov.types import Aspa, Prefix, Reason, RouterKey, State, Validity, Vrp
 
@@ -16,10 +17,12 @@ __all__ = [
     "NO_EXPIRY",
     "ArgumentError",
     "Aspa",
+    "BadRow",
     "Delta",
     "DeltaError",
     "Prefix",
     "PrefixError",
+    "ReadReport",
     "Reason",
     "RouterKey",
     "RovError",
@@ -30,4 +33,7 @@ __all__ = [
     "Vrp",
     "VrpColumns",
     "VrpFileError",
+    "read",
+    "read_bytes",
+    "read_report",
 ]
