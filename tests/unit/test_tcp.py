@@ -1,0 +1,326 @@
+"""The TCP transport: real sockets on loopback, flow control, isolation, errors of accept."""
+
+import asyncio
+import contextlib
+import errno
+import socket
+import time
+
+import numpy as np
+import pytest
+import uvloop
+
+from rov import Aspa, RouterKey, Snapshot, VrpColumns
+from rtr_server.cache.history import History
+from rtr_server.endpoint import Endpoint
+from rtr_server.protocol.session import CacheSession
+from rtr_server.tools.dump import fetch
+from rtr_server.transport import listen, tcp
+
+RESET_QUERY = bytes.fromhex("0102000000000008")
+
+
+def snapshot(count):
+    v4 = VrpColumns.ipv4(np.arange(count, dtype=np.uint32) << 8, [24] * count, [24] * count, [64496] * count)
+    v6 = VrpColumns.ipv6([[0x20010DB8 << 32, 0]], [32], [48], [64497])
+    return Snapshot.build(
+        v4, v6, aspas=[Aspa(64496, (64497,))], router_keys=[RouterKey(64496, bytes(20), b"0")]
+    )
+
+
+class Served:
+    """A server on a free port of 127.0.0.1, inside a running loop."""
+
+    def __init__(self, data=None, *, max_connections=100, new_session=None):
+        self.history = History({0: 1, 1: 2, 2: 3}, 7, snapshot=data)
+        session = new_session or (lambda now: CacheSession(self.history, now=now))
+        self.server = tcp.TcpServer(session, max_connections=max_connections)
+        self.listener = listen.Listener(self.sockets(), self.server.accept)
+        self.listener.start()
+        self.endpoint = self.listener.endpoints[0]
+
+    def sockets(self):
+        return listen.bind(Endpoint("127.0.0.1", 0))
+
+    async def connect(self, **options):
+        return await asyncio.open_connection(*self.endpoint, **options)
+
+    async def fetch(self, **options):
+        return await asyncio.to_thread(fetch, self.endpoint, timeout=20, **options)
+
+    async def close(self, reason="shutdown"):
+        self.listener.close()
+        await self.server.close(reason, 1.0)
+
+
+def in_loop(scenario, factory):
+    with asyncio.Runner(loop_factory=factory) as runner:
+        runner.run(asyncio.wait_for(scenario(), 60))
+
+
+@pytest.fixture(params=[uvloop.new_event_loop, asyncio.new_event_loop], ids=["uvloop", "asyncio"])
+def run(request):
+    """Runs a scenario on an event loop; uvloop is what the daemon uses, asyncio checks our assumptions."""
+    return lambda scenario: in_loop(scenario, request.param)
+
+
+@pytest.mark.parametrize("version", [0, 1, 2])
+def test_full_synchronization_gives_the_set(run, version):
+    data = snapshot(50_000)
+
+    async def scenario():
+        served = Served(data)
+        found = await served.fetch(version=version)
+        await served.close()
+        assert (found.version, found.serial) == (version, 7)
+        assert (found.snapshot.ipv4.asn.size, found.snapshot.ipv6.asn.size) == (50_000, 1)
+        kept = Snapshot.build(
+            data.ipv4,
+            data.ipv6,
+            aspas=data.aspas if version == 2 else (),
+            router_keys=data.router_keys if version else (),
+        )
+        assert found.snapshot == kept
+
+    run(scenario)
+
+
+def test_slow_reader_holds_a_position_and_delays_nobody(run):
+    data = snapshot(600_000)
+
+    async def scenario():
+        served = Served(data)
+        slow = socket.socket()
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        slow.setblocking(False)
+        loop = asyncio.get_running_loop()
+        await loop.sock_connect(slow, served.endpoint)
+        await loop.sock_sendall(slow, RESET_QUERY)
+        await asyncio.sleep(0.2)
+        (stuck,) = served.server.connections
+        began = time.monotonic()
+        assert len((await served.fetch(version=1)).snapshot) == 600_001
+        assert time.monotonic() - began < 10
+        assert 0 < stuck._transport.get_write_buffer_size() <= tcp.WRITE_HIGH + tcp.CHUNK
+        assert stuck.session.pending > 0
+        received = 0
+        expected = 8 + 600_000 * 20 + 32 + 33 + 24
+        while received < expected:
+            received += len(await loop.sock_recv(slow, 1 << 20))
+        assert received == expected
+        slow.close()
+        await served.close()
+
+    run(scenario)
+
+
+def test_notify_reaches_who_has_data_and_who_was_told_to_wait(run):
+    async def scenario():
+        served = Served()
+        reader, writer = await served.connect()
+        writer.write(RESET_QUERY)
+        error = await reader.readexactly(8)
+        assert error[:4].hex() == "010a0002"
+        await reader.readexactly(int.from_bytes(error[4:]) - 8)
+        served.history.update(snapshot(3), 0.0)
+        served.server.notify()
+        assert (await reader.readexactly(12)).hex() == "010000020000000c00000007"
+        writer.close()
+        await served.close()
+
+    run(scenario)
+
+
+def test_an_exception_in_one_session_ends_that_one(run, caplog):
+    sessions = []
+
+    def new_session(now):
+        session = CacheSession(served.history, now=now)
+        if not sessions:
+            session.receive_data = lambda data, now: 1 / 0
+        sessions.append(session)
+        return session
+
+    async def scenario():
+        nonlocal served
+        served = Served(snapshot(10), new_session=new_session)
+        reader, writer = await served.connect()
+        writer.write(RESET_QUERY)
+        with contextlib.suppress(ConnectionResetError):
+            assert await reader.read() == b""
+        writer.close()
+        assert len((await served.fetch()).snapshot) == 11
+        await served.close()
+
+    served = None
+    run(scenario)
+    failures = [record for record in caplog.records if record.getMessage() == "session failed"]
+    assert len(failures) == 1
+
+
+def test_error_report_arrives_although_more_was_sent(run):
+    async def scenario():
+        served = Served(snapshot(10))
+        reader, writer = await served.connect()
+        writer.write(bytes.fromhex("0103000000000008") + bytes(60_000))
+        answer = await reader.read()
+        assert answer[:4].hex() == "010a0003", "invalid request, then the end"
+        writer.close()
+        await served.close()
+
+    run(scenario)
+
+
+def test_who_floods_while_the_end_is_near_is_cut_off(run, monkeypatch):
+    monkeypatch.setattr(tcp, "MAX_DISCARDED", 10_000)
+
+    async def scenario():
+        served = Served(snapshot(10))
+        reader, writer = await served.connect()
+        writer.write(bytes.fromhex("0103000000000008"))
+        await reader.read()
+        with contextlib.suppress(ConnectionError):
+            for _ in range(1_000):
+                writer.write(bytes(10_000))
+                await writer.drain()
+                await asyncio.sleep(0.001)
+                if not served.server.connections:
+                    break
+        assert not served.server.connections
+        writer.close()
+        await served.close()
+
+    run(scenario)
+
+
+def test_reading_stops_while_queries_wait(run):
+    """A peer that sends queries and reads nothing is not read from either."""
+    data = snapshot(100_000)
+
+    async def scenario():
+        served = Served(data)
+        peer = socket.socket()
+        peer.setblocking(False)
+        loop = asyncio.get_running_loop()
+        await loop.sock_connect(peer, served.endpoint)
+        await loop.sock_sendall(peer, RESET_QUERY * 400)
+        await asyncio.sleep(0.3)
+        (router,) = served.server.connections
+        assert not router.session.wants_data
+        assert not router._transport.is_reading()
+        received, expected = 0, 400 * (8 + 100_000 * 20 + 32 + 33 + 24)
+        until = time.monotonic() + 1.0
+        while time.monotonic() < until and received < expected:
+            received += len(await loop.sock_recv(peer, 1 << 22))
+        assert received > 10 * 2_000_000, "answers go on as the peer reads"
+        peer.close()
+        await served.close()
+
+    run(scenario)
+
+
+def test_too_many_routers_are_turned_away(run):
+    async def scenario():
+        served = Served(snapshot(3), max_connections=1)
+        _, first = await served.connect()
+        await asyncio.sleep(0.05)
+        reader, second = await served.connect()
+        with contextlib.suppress(ConnectionResetError):
+            assert await reader.read() == b""
+        first.close()
+        second.close()
+        await asyncio.sleep(0.1)
+        assert len((await served.fetch()).snapshot) == 4, "there is room again"
+        await served.close()
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize(("reason", "code"), [("shutdown", 13), ("restart", 12)])
+def test_the_end_is_announced_in_version_2_only(run, version, reason, code):
+    async def scenario():
+        served = Served(snapshot(3))
+        reader, writer = await served.connect()
+        writer.write(bytes([version]) + RESET_QUERY[1:])
+        await reader.readuntil(bytes([version, 7]))
+        await reader.readexactly(22)
+        closing = asyncio.create_task(served.close(reason))
+        last = await reader.read()
+        assert last[:4] == (bytes([2, 10, 0, code]) if version == 2 else b"")
+        writer.close()
+        await closing
+        assert not served.server.connections
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("error", [errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ECONNABORTED])
+def test_errors_of_accept_do_not_end_the_listener(run, monkeypatch, caplog, error):
+    monkeypatch.setattr(listen, "ACCEPT_PAUSE", 0.05)
+    failures = 3
+
+    class Flaky(socket.socket):
+        def accept(self):
+            nonlocal failures
+            if failures:
+                failures -= 1
+                raise OSError(error, "injected")
+            return super().accept()
+
+    class FlakyServed(Served):
+        def sockets(self):
+            return [
+                Flaky(bound.family, bound.type, bound.proto, fileno=bound.detach())
+                for bound in super().sockets()
+            ]
+
+    async def scenario():
+        served = FlakyServed(snapshot(3))
+        assert len((await served.fetch()).snapshot) == 4
+        await served.close()
+
+    run(scenario)
+    assert failures == 0
+    told = [record for record in caplog.records if record.getMessage() == "cannot accept connections"]
+    assert len(told) == (0 if error == errno.ECONNABORTED else 1), "one line, not one per error"
+
+
+def test_keepalive_is_on(run):
+    async def scenario():
+        served = Served(snapshot(3))
+        _, writer = await served.connect()
+        await asyncio.sleep(0.05)
+        (router,) = served.server.connections
+        theirs = router._transport.get_extra_info("socket")
+        assert theirs.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+        assert theirs.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 60
+        writer.close()
+        await served.close()
+
+    run(scenario)
+
+
+def test_bind_says_what_is_wrong(free_port):
+    port = free_port()
+    with contextlib.ExitStack() as stack:
+        for bound in listen.bind(Endpoint("127.0.0.1", port)):
+            stack.enter_context(bound)
+            bound.listen()
+        with pytest.raises(listen.ListenError, match=rf"127\.0\.0\.1:{port}: the port is in use") as caught:
+            listen.bind(Endpoint("127.0.0.1", port))
+        assert not caught.value.missing
+    with pytest.raises(listen.ListenError, match="no interface") as caught:
+        listen.bind(Endpoint("203.0.113.1", 0))
+    assert caught.value.missing
+
+
+@pytest.mark.parametrize("text", ["8323", ":8323", "::1:8323", "host:", "host:70000", "host:-1", "[::1]"])
+def test_endpoints_that_are_none(text):
+    with pytest.raises(ValueError, match="expected"):
+        Endpoint.parse(text)
+
+
+@pytest.mark.parametrize("text", ["127.0.0.1:8323", "[2001:db8::1]:323", "localhost:0"])
+def test_endpoints_round_trip(text):
+    assert str(Endpoint.parse(text)) == text
