@@ -40,6 +40,12 @@ log = logging.getLogger(__name__)
 GRACE = 4.0
 """Seconds that routers get to take the last octets when the daemon ends."""
 
+CLOCK_STEP = 30.0
+"""Seconds after which the wall clock is read again: it may have been set, or the machine been asleep."""
+
+TIMER_SLACK = 0.1
+"""Seconds by which timers may fire early."""
+
 RESERVED_FILES = 64
 """File descriptors that routers do not get: the feed, the log and the listeners must always have some."""
 
@@ -194,12 +200,13 @@ class Cache:
         """One thing at a time: load when woken, else let expire what is due."""
         while True:
             due = self._expiry.due()
-            wait = None if due is None else max(0.0, due - self._clock())
+            wait = CLOCK_STEP if due is None else min(CLOCK_STEP, max(0.0, due - self._clock()))
             try:
                 async with asyncio.timeout(wait):
                     await self._wake.wait()
             except TimeoutError:
-                await self._expire()
+                if due is not None and self._clock() > due - TIMER_SLACK:
+                    await self._expire(max(due, int(self._clock())))
                 continue
             self._wake.clear()
             await self._reload()
@@ -236,10 +243,10 @@ class Cache:
         expired = len(loaded.snapshot) - self._count
         return {name: count for name, count in (("bad", loaded.skipped), ("expired", expired)) if count}
 
-    async def _expire(self) -> None:
+    async def _expire(self, now: int) -> None:
         """Withdraw what has expired. If nothing is left, routers get that too: stale data are worse."""
         began = time.monotonic()
-        live = await in_thread(lambda: self._expiry.run(int(self._clock())))
+        live = await in_thread(lambda: self._expiry.run(now))
         if live is None:
             return
         delta = await in_thread(lambda: self._update(live))

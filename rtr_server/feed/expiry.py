@@ -37,7 +37,7 @@ class Expiry:
                 f"{name}: all of its {len(snapshot):,} VRPs have expired "
                 f"(is the file old or the clock wrong? --ignore-expiry serves it all the same)"
             )
-        self._keep(snapshot, live, now)
+        self._keep(snapshot, live)
         return live
 
     def run(self, now: int) -> Snapshot | None:
@@ -45,17 +45,17 @@ class Expiry:
         if self._accepted is None:
             return None
         live = self._accepted if self.ignore else self._accepted.unexpired(now)
-        self._keep(live, live, now)
+        self._keep(live, live)
+        self._ran = now
         return live
 
-    def _keep(self, accepted: Snapshot, live: Snapshot, now: int) -> None:
+    def _keep(self, accepted: Snapshot, live: Snapshot) -> None:
         self._accepted = accepted if self.ignore else live
-        self._ran = now
         self._next = None if self.ignore else live.next_expiry()
 
     def due(self) -> int | None:
         """When to run next, in unix seconds; None if nothing that is served states a time.
 
-        The first run after a load is on time, the next ones a minute apart.
+        On time after a quiet minute; runs are a minute apart.
         """
         return None if self._next is None else max(self._next, self._ran + COALESCE)

@@ -1,0 +1,281 @@
+"""The daemon in one process: feeds that tests control, routers on loopback, signals, the clock."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import threading
+import time
+
+import pytest
+import uvloop
+
+from rov import NO_EXPIRY, Snapshot, VrpColumns
+from rtr_server.app import Cache, Settings
+from rtr_server.cache.mirror import Mirror, SnapshotReceived
+from rtr_server.endpoint import Endpoint
+from rtr_server.feed.feed import FeedError, Loaded
+from rtr_server.protocol.client import NotifyReceived, RouterSession
+from rtr_server.protocol.events import ErrorReceived
+from rtr_server.protocol.limits import Limits
+
+ANYWHERE = Endpoint("127.0.0.1", 0)
+
+
+def vrps(*asns, expires=NO_EXPIRY):
+    count = len(asns)
+    times = [expires] * count if isinstance(expires, int) else expires
+    return Snapshot.build(VrpColumns.ipv4([0] * count, [0] * count, [8] * count, list(asns), times))
+
+
+def asns(snapshot):
+    return snapshot.ipv4.asn.tolist()
+
+
+class Feed:
+    """Gives what the test puts into ``next``: a Snapshot, None, or an error."""
+
+    synthetic = False
+    name = "test feed"
+
+    def __init__(self, first):
+        self.next = first
+        self.loads = 0
+        self._news = asyncio.Event()
+
+    def load(self):
+        self.loads += 1
+        if isinstance(self.next, Exception):
+            raise self.next
+        return None if self.next is None else Loaded(self.next)
+
+    def tell(self, value):
+        self.next = value
+        self._news.set()
+
+    async def changed(self):
+        await self._news.wait()
+        self._news.clear()
+
+    def cancel(self):
+        pass
+
+
+class Router:
+    """A router that stays connected."""
+
+    def __init__(self, endpoint, version):
+        self.mirror = Mirror(RouterSession(version=version, min_version=version, now=0.0))
+        self.endpoint = endpoint
+        self.seen = []
+
+    async def __aenter__(self):
+        self.reader, self.writer = await asyncio.open_connection(*self.endpoint)
+        return self
+
+    async def __aexit__(self, *_):
+        self.writer.close()
+
+    async def until(self, kind):
+        """The next event of this kind."""
+        while True:
+            for number, event in enumerate(self.seen):
+                if isinstance(event, kind):
+                    del self.seen[: number + 1]
+                    return event
+            self.writer.write(self.mirror.session.data_to_send())
+            octets = await asyncio.wait_for(self.reader.read(1 << 16), 5)
+            assert octets, f"end of file before {kind}"
+            self.mirror.receive_data(octets, 0.0)
+            self.seen += self.mirror.events()
+
+
+def daemon(scenario, first, *, clock=None, **settings):
+    """Run a daemon with a feed that begins with ``first``, and the scenario once it has started."""
+
+    async def main():
+        feed = Feed(first)
+        ready = asyncio.Event()
+        options = {"clock": clock} if clock else {}
+        chosen = Settings(listen=(ANYWHERE,), limits=Limits(notify_interval=0.05), **settings)
+        cache = Cache(feed, chosen, started=lambda _: ready.set(), **options)
+        running = asyncio.create_task(cache.run())
+        await asyncio.wait({running, asyncio.create_task(ready.wait())}, return_when="FIRST_COMPLETED")
+        if not running.done():
+            try:
+                await asyncio.wait_for(scenario(cache, feed), 20)
+            finally:
+                cache.stop("shutdown")
+        await asyncio.wait_for(running, 10)
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main())
+
+
+async def settled(condition):
+    async with asyncio.timeout(5):
+        while not condition():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+
+def events(caplog, name):
+    return [record for record in caplog.records if record.getMessage() == name]
+
+
+def test_a_change_reaches_connected_routers_of_all_versions():
+    async def scenario(cache, feed):
+        async with contextlib.AsyncExitStack() as stack:
+            routers = [
+                await stack.enter_async_context(Router(cache.endpoints[0], version)) for version in (0, 1, 2)
+            ]
+            first = [await router.until(SnapshotReceived) for router in routers]
+            assert all(asns(event.snapshot) == [1, 2] for event in first)
+            assert len({event.session_id for event in first}) == 3
+            feed.tell(vrps(2, 3))
+            for router, before in zip(routers, first, strict=True):
+                await router.until(NotifyReceived)
+                after = await router.until(SnapshotReceived)
+                assert asns(after.snapshot) == [2, 3]
+                assert after.serial == (before.serial + 1) % 2**32
+                assert after.session_id == before.session_id
+
+    daemon(scenario, vrps(1, 2))
+
+
+def test_the_same_payload_is_no_new_serial(caplog):
+    caplog.set_level(logging.DEBUG, "rtr_server")
+
+    async def scenario(cache, feed):
+        before = cache.history.serial
+        feed.tell(vrps(1, expires=4_000_000_000))
+        await settled(lambda: events(caplog, "set loaded: nothing changed"))
+        feed.tell(None)
+        await settled(lambda: events(caplog, "feed not modified"))
+        assert cache.history.serial == before
+
+    daemon(scenario, vrps(1))
+
+
+def test_a_refused_set_leaves_the_last_one(caplog):
+    async def scenario(cache, feed):
+        for wrong in (FeedError("half a file"), Snapshot.empty(), vrps(9, expires=1), MemoryError("no room")):
+            refused = len(caplog.records)
+            feed.tell(wrong)
+            await settled(lambda before=refused: len(caplog.records) > before)
+            assert asns(cache.history.snapshot) == [1]
+        feed.tell(vrps(1, 2))
+        await settled(lambda: asns(cache.history.snapshot) == [1, 2])
+
+    daemon(scenario, vrps(1))
+    assert len(events(caplog, "set refused, the last one stays")) == 3
+    assert len(events(caplog, "load failed, the last set stays")) == 1
+
+
+def test_sighup_loads_again():
+    async def scenario(cache, feed):
+        feed.next = vrps(5)
+        os.kill(os.getpid(), signal.SIGHUP)
+        await settled(lambda: asns(cache.history.snapshot) == [5])
+
+    daemon(scenario, vrps(1))
+
+
+def test_expired_vrps_go_when_they_are_due(caplog):
+    now = 1_000.0
+
+    async def scenario(cache, feed):
+        nonlocal now
+        async with Router(cache.endpoints[0], 1) as router:
+            assert asns((await router.until(SnapshotReceived)).snapshot) == [2, 3]
+            now = 2_000.0
+            feed.tell(None)  # wakes it, so that it reads the clock that the test has moved
+            assert asns((await router.until(SnapshotReceived)).snapshot) == [3]
+            now = 3_000.0
+            feed.tell(None)
+            assert asns((await router.until(SnapshotReceived)).snapshot) == []
+
+    daemon(scenario, vrps(1, 2, 3, expires=[900, 2_000, 3_000]), clock=lambda: now)
+    assert len(events(caplog, "ALL DATA HAVE EXPIRED: routers withdraw them")) == 1
+
+
+def test_an_expiry_soon_needs_no_feed():
+    """By the timer alone: half a second after the start."""
+    began = time.time()
+
+    async def scenario(cache, feed):
+        await settled(lambda: asns(cache.history.snapshot) == [2])
+        assert feed.loads == 1
+
+    daemon(scenario, vrps(1, 2, expires=[10_001, NO_EXPIRY]), clock=lambda: 10_000.5 + time.time() - began)
+
+
+def test_all_expired_is_refused_unless_told_otherwise():
+    async def never(cache, feed):
+        raise AssertionError("it started")
+
+    async def served(cache, feed):
+        async with Router(cache.endpoints[0], 1) as router:
+            assert asns((await router.until(SnapshotReceived)).snapshot) == [1]
+
+    with pytest.raises(FeedError, match="all of its 1 VRPs have expired"):
+        daemon(never, vrps(1, expires=5))
+    daemon(served, vrps(1, expires=5), ignore_expiry=True)
+
+
+def test_without_data_routers_get_error_2_and_are_told_later():
+    async def scenario(cache, feed):
+        async with Router(cache.endpoints[0], 1) as router:
+            assert (await router.until(ErrorReceived)).code == 2
+            feed.tell(vrps(7))
+            await router.until(NotifyReceived)
+            assert asns((await router.until(SnapshotReceived)).snapshot) == [7]
+
+    daemon(scenario, FeedError("network is down", temporary=True))
+
+
+def test_the_loop_is_not_blocked_by_a_load():
+    async def scenario(cache, feed):
+        load = feed.load
+        feed.load = lambda: (time.sleep(0.5), load())[1]
+        feed.tell(vrps(1, 2))
+        await asyncio.sleep(0.05)
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        async with Router(cache.endpoints[0], 1) as router:
+            assert asns((await router.until(SnapshotReceived)).snapshot) == [1]
+        assert loop.time() - began < 0.3
+        await settled(lambda: asns(cache.history.snapshot) == [1, 2])
+
+    daemon(scenario, vrps(1))
+
+
+def test_a_signal_during_the_first_load_ends_it():
+    """A load that hangs, such as a download, does not hold the daemon."""
+    release = threading.Event()
+
+    class Hanging(Feed):
+        def load(self):
+            release.wait(20)
+            return super().load()
+
+    async def main():
+        cache = Cache(Hanging(vrps(1)), Settings(listen=(ANYWHERE,)))
+        running = asyncio.create_task(cache.run())
+        await asyncio.sleep(0.1)
+        os.kill(os.getpid(), signal.SIGTERM)
+        await asyncio.wait_for(running, 2)
+
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(main())
+    finally:
+        release.set()
+
+
+def test_an_optional_endpoint_may_be_missing(caplog):
+    async def scenario(cache, feed):
+        assert len(cache.endpoints) == 1
+
+    daemon(scenario, vrps(1), optional=(Endpoint("203.0.113.1", 0),))
+    assert len(events(caplog, "endpoint left out")) == 1
