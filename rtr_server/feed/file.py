@@ -26,8 +26,9 @@ SETTLE_IN_PLACE = 1.0
 POLL_STEP = 0.05
 """Seconds between two looks at a file that settles."""
 
-POLL_INTERVAL = 10.0
-"""Seconds between looks at the file where no event comes: network file systems send none."""
+POLL_INTERVAL = 1.0
+"""Seconds between looks at the file where no event comes: network file systems send none, and a change
+may come while the watch is being set up."""
 
 Signature = tuple[int, int, int, int]
 """Device, inode, size, time of last write: two equal ones are the same content."""
@@ -73,12 +74,14 @@ class FileFeed:
 
         A file that is gone is no change: who replaces it by removing it first is not done yet.
         """
-        while True:
-            now = _signature(self._path)
-            if now is not None and now != self._seen:
-                await self._settled(now)
-                return
+        while (now := self._news()) is None:
             await self._event()
+        await self._settled(now)
+
+    def _news(self) -> Signature | None:
+        """The file's signature if it is another than when it was read last."""
+        now = _signature(self._path)
+        return None if now == self._seen else now
 
     async def _settled(self, last: Signature) -> None:
         """Return when the file has had one signature for long enough."""
@@ -95,7 +98,7 @@ class FileFeed:
         return SETTLE_IN_PLACE if same_inode else SETTLE_RENAMED
 
     async def _event(self) -> None:
-        """Return at an event in the file's directory that may concern it, and now and then without one."""
+        """Return when there is news, by an event or by polling, or when a watched directory is gone."""
         watched = {self._path.parent.absolute(), self._path.resolve().parent}
         present = [str(directory) for directory in watched if directory.is_dir()]
         if not present:
@@ -111,7 +114,8 @@ class FileFeed:
             recursive=False,
         )
         async for _ in events:
-            return
+            if self._news() is not None or not all(map(os.path.isdir, present)):
+                return
 
     def cancel(self) -> None:
         """Reading a file blocks for a second at most: nothing to do."""

@@ -1,0 +1,113 @@
+"""The mirror client against caches that a test plays, and the files it writes."""
+
+import contextlib
+import io
+import socket
+import threading
+import time
+
+import pytest
+
+import rov
+from rov import Aspa, RouterKey, Snapshot, VrpColumns
+from rtr_server.endpoint import Endpoint
+from rtr_server.tools.dump import Dump, DumpError, fetch, write_csv, write_json
+
+ONE_V4 = "0104000000000014 01181800 c0000200 0000fbf0"
+BEGIN, END = "0103000700000008", "0107000700000018 00000005 00000e10 00000258 00001c20"
+
+
+@pytest.fixture
+def cache():
+    """Plays a cache: each given list of hex texts answers one connection, a text after each query."""
+    opened = []
+
+    def play(*connections):
+        listener = socket.create_server(("127.0.0.1", 0))
+        opened.append(listener)
+
+        def run():
+            with contextlib.suppress(OSError):
+                for answers in connections:
+                    connection, _ = listener.accept()
+                    with connection:
+                        for answer in answers:
+                            connection.recv(1024)
+                            connection.sendall(bytes.fromhex(answer))
+                        if answers and answers[-1] == "":
+                            time.sleep(2)
+
+        threading.Thread(target=run, daemon=True).start()
+        return Endpoint(*listener.getsockname())
+
+    yield play
+    for listener in opened:
+        listener.close()
+
+
+def test_a_set(cache):
+    found = fetch(cache([BEGIN + ONE_V4 + END]), version=1)
+    assert [str(vrp) for vrp in found.snapshot.vrps()] == ["192.0.2.0/24-24 AS64496"]
+    assert (found.version, found.session_id, found.serial, found.octets) == (1, 7, 5, 52)
+
+
+def test_error_4_lowers_the_version_on_the_connection(cache):
+    refused = "010a0004 00000018 00000008 0202000000000008 00000000"
+    assert fetch(cache([refused, BEGIN + END])).version == 1
+
+
+def test_a_close_without_a_word_lowers_it_on_the_next(cache):
+    assert fetch(cache([], [BEGIN + END])).version == 1
+
+
+def test_an_asked_version_is_not_lowered(cache):
+    with pytest.raises(DumpError, match=r"version 1: expected 2"):
+        fetch(cache([BEGIN + END]), version=2)
+
+
+def test_no_data_is_waited_for(cache):
+    no_data = "010a0002 00000010 00000000 00000000"
+    notify = "01000007 0000000c 00000005"
+    found = fetch(cache([no_data + notify, BEGIN + ONE_V4 + END]), version=1, timeout=5)
+    assert len(found.snapshot) == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        ("010a0001 00000014 00000000 00000004 6f6f7073", r"error 1 \(internal error\) from the cache: oops"),
+        (BEGIN + ONE_V4 + ONE_V4 + END, "broke the protocol .duplicate announcement"),
+        (BEGIN + ONE_V4, "ended before the full set"),
+        ("485454502f312e3120343030", "broke the protocol"),
+    ],
+    ids=["error", "duplicate", "cut", "no RTR"],
+)
+def test_what_goes_wrong_is_told(cache, answer, expected):
+    endpoint = cache([answer])
+    with pytest.raises(DumpError, match=expected) as caught:
+        fetch(endpoint, version=1, timeout=5)
+    assert str(endpoint) in str(caught.value)
+
+
+def test_a_silent_cache_is_given_up(cache):
+    began = time.monotonic()
+    with pytest.raises(DumpError, match="no full set within the timeout"):
+        fetch(cache(["", ""]), timeout=0.3)
+    assert time.monotonic() - began < 2
+
+
+def test_files_can_be_read_back(tmp_path):
+    snapshot = Snapshot.build(
+        VrpColumns.ipv4([0xC0000200, 0xC0000200], [24, 24], [24, 32], [64496, 2**32 - 1]),
+        VrpColumns.ipv6([[0x20010DB8 << 32, 0]], [32], [128], [0]),
+        aspas=[Aspa(64496, (64497, 64498)), Aspa(64499, (0,))],
+        router_keys=[RouterKey(64496, bytes(range(20)), b"\x30\x03\x01\x02\x03")],
+    )
+    csv, json = io.StringIO(), io.StringIO()
+    write_csv(snapshot, csv)
+    write_json(Dump(snapshot, 2, 7, 5, 100, 0.1), json)
+    (tmp_path / "a.csv").write_text(csv.getvalue())
+    (tmp_path / "a.json").write_text(json.getvalue())
+    assert rov.read(tmp_path / "a.json") == snapshot
+    assert rov.read(tmp_path / "a.csv") == Snapshot.build(snapshot.ipv4, snapshot.ipv6)
+    assert "AS64496,192.0.2.0/24,24,rtr\n" in csv.getvalue()
