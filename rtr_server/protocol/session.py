@@ -129,7 +129,7 @@ class CacheSession:
 
     def receive_data(self, data: bytes | bytearray | memoryview, now: float) -> None:
         """Octets from the router; afterwards look at ``next_chunk``, ``closing`` and ``wants_data``."""
-        self._set_time(now)
+        self._now = now
         if self.closing or self._eof:
             return
         self.octets_in += len(data)
@@ -140,7 +140,7 @@ class CacheSession:
 
     def receive_eof(self, now: float) -> None:
         """The router sends no more; what it asked for is still answered, then the session closes."""
-        self._set_time(now)
+        self._now = now
         self._eof = True
         self._advance()
 
@@ -166,7 +166,7 @@ class CacheSession:
 
     def notify(self, now: float) -> None:
         """Something is new at the source: tell the router as soon as the protocol allows it."""
-        self._set_time(now)
+        self._now = now
         self._news = True
         self._offer_notify()
 
@@ -176,7 +176,7 @@ class CacheSession:
         restart, shutdown, stalled: codes 12, 13, 10, which only version 2 knows. internal: code 1. A
         stalled router takes no octet more, so its pending output is dropped.
         """
-        self._set_time(now)
+        self._now = now
         if self.closing:
             return None
         if reason == "internal":
@@ -197,7 +197,7 @@ class CacheSession:
 
     def tick(self, now: float) -> None:
         """Do what is due: late notices, and the end of peers that keep us waiting."""
-        self._set_time(now)
+        self._now = now
         if self._progressed:
             self._progressed = False
             self._progress_at = now
@@ -404,9 +404,6 @@ class CacheSession:
             self._events.append(event)
 
     # Time
-
-    def _set_time(self, now: float) -> None:
-        self._now = max(self._now, now)
 
     def _timers(self) -> list[tuple[float, CloseReason | None]]:
         """When something is due, and the reason to close then, None for a delayed notice."""

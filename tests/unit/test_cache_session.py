@@ -374,6 +374,25 @@ def test_no_notify_for_what_the_version_cannot_carry():
     assert pdus(send(sessions[1], SerialQuery(1, 11, CURRENT), now=30.0))[1].serial == CURRENT + 1
 
 
+@pytest.mark.parametrize(("version", "notified"), [(0, False), (1, False), (2, True)])
+def test_there_and_back_is_a_new_serial_but_no_news_to_old_versions(version, notified):
+    history = make_history()
+    session = fresh(history)
+    send(session, ResetQuery(version))
+    for vrps in (BASE, [*BASE, MORE]):
+        history.update(Snapshot.from_vrps(vrps, [ASPA], [KEY]), 20.0)
+    session.notify(20.0)
+    assert bool(flush(session)) == notified
+
+
+def test_an_update_that_nobody_told_of_is_noticed_after_a_response():
+    history = make_history()
+    session = fresh(history)
+    session.receive_data(ResetQuery(1).encode(), 1.0)
+    history.update(Snapshot.from_vrps(BASE), 2.0)
+    assert pdus(flush(session))[-1] == SerialNotify(1, 11, CURRENT + 1)
+
+
 def test_notify_waits_for_the_end_of_a_response():
     history = make_history()
     session = fresh(history)
@@ -461,6 +480,14 @@ def test_partial_pdu_times_out(version, reply):
     check(flush(session), reply)
 
 
+def test_the_age_of_a_partial_pdu_is_its_own():
+    session = opened(1)
+    session.receive_data(ResetQuery(1).encode()[:5], 100.0)
+    session.receive_data(ResetQuery(1).encode()[5:] + b"\x01", 150.0)
+    flush(session)
+    assert session.deadline() == 210.0
+
+
 def test_c56_only_a_session_without_query_may_not_be_silent():
     silent, refused_session, active = fresh(), refused(1), opened(1)
     for session in (silent, refused_session):
@@ -539,6 +566,17 @@ def test_events_tell_the_story():
     ]
     assert session.events() == []
     assert (session.queries, session.responses, session.errors_sent, session.serial) == (2, 1, 1, CURRENT)
+
+
+@pytest.mark.parametrize(("octets", "heard"), [(1000, "x" * 1000), (5000, "error report: length of text")])
+def test_long_error_report_is_read_to_a_limit(octets, heard):
+    session = opened(1)
+    header = bytes.fromhex("010a0000") + (octets + 16).to_bytes(4, "big")
+    send(session, header + bytes(4) + octets.to_bytes(4, "big") + b"x" * octets)
+    received = next(event for event in session.events() if isinstance(event, events.ErrorReceived))
+    assert received.text.startswith(heard)
+    assert not received.malformed
+    assert session.closing
 
 
 def test_states_are_all_reached():

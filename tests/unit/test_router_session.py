@@ -2,6 +2,7 @@
 
 import pytest
 
+import rov
 from rov import Aspa, Prefix, RouterKey, Snapshot, Vrp
 from rtr_server.cache import wire
 from rtr_server.cache.history import History
@@ -299,6 +300,14 @@ def test_other_session_id_in_a_notify():
     failed(session, 0)
 
 
+def test_other_session_id_in_a_notify_before_the_first_answer():
+    """The cache has restarted: it will answer our query by a Cache Reset."""
+    session = asked(session_id=SID, serial=4)
+    give(session, SerialNotify(2, 8, 9), CacheReset(2), CacheResponse(2, 8), end(session_id=8))
+    assert not session.closing
+    assert session.session_id == 8
+
+
 def test_c30_a_malformed_error_report_is_not_answered():
     session = synced()
     give(session, bytes.fromhex("020a0000 00000010 00000000 00000009"))
@@ -364,6 +373,7 @@ def test_mirror_starts_anew_on_a_full_response():
 def test_a_vrp_may_come_and_go_in_one_response():
     mirror = begin_full(announce(V4), announce(V4, False), announce(V6), announce(V4))
     assert mirror.snapshot == Snapshot.from_vrps([V4, V6])
+    assert begin_full(announce(V4), announce(V4, False)).snapshot == Snapshot.empty()
 
 
 MISFITS = {
@@ -442,3 +452,30 @@ def test_both_ends_together(version):
     assert (mirror.session.version, mirror.session.serial) == (version, 0)
     assert wire.encode_snapshot(mirror.snapshot, version).octets == history.full(version).payload
     assert ErrorSent not in {type(event) for event in mirror.events()}
+
+
+@pytest.mark.realdata
+def test_the_real_set_and_the_one_after_it(data):
+    """Each VRP of a day in 2025 goes over; thirty minutes later, 6 withdrawals and 9 announcements."""
+    name = "vrp/rpki-client_global_20250720T{}Z.json.bz2"
+    first, second = (rov.read(data(name.format(time))) for time in ("093133", "100143"))
+    history = History({0: 10, 1: 11, 2: 12}, 0xFFFFFFFF, snapshot=first)
+    cache, mirror = CacheSession(history, now=0.0), Mirror(RouterSession(now=0.0))
+
+    def pump(now):
+        cache.receive_data(mirror.session.data_to_send(), now)
+        while (chunk := cache.next_chunk(1 << 17)) is not None:
+            octets = bytes(chunk)
+            cache.sent(len(octets))
+            mirror.receive_data(octets, now)
+
+    pump(1.0)
+    assert mirror.snapshot == first
+    delta = history.update(second, 100.0)
+    assert (len(delta.withdrawn), len(delta.announced)) == (6, 9)
+    cache.notify(100.0)
+    pump(100.0)
+    pump(100.0)
+    assert mirror.snapshot == second
+    assert mirror.session.serial == 0
+    assert history.diff(2, 0xFFFFFFFF).count == 15
