@@ -11,7 +11,6 @@ the session holds a position in a buffer that all sessions share.
 
 from __future__ import annotations
 
-from collections import deque
 from enum import StrEnum
 from typing import Literal, NamedTuple
 
@@ -35,6 +34,7 @@ from rtr_server.protocol.events import (
 )
 from rtr_server.protocol.faults import Fault, find_fault, octets_to_read
 from rtr_server.protocol.limits import JOIN_OCTETS, MAX_EVENTS, STALL_RETRIES, Limits
+from rtr_server.protocol.outbox import Outbox
 from rtr_server.protocol.pdu import (
     VERSIONS,
     CacheReset,
@@ -102,7 +102,7 @@ class CacheSession:
         self._limits = limits or Limits()
         self._now = now
         self._input = PduReader()
-        self._output: deque[memoryview] = deque()
+        self._output = Outbox()
         self._events: list[Event] = []
         self._sending: _Sending | None = None
         self._partial_since: float | None = None
@@ -146,20 +146,13 @@ class CacheSession:
 
     def next_chunk(self, max_bytes: int) -> memoryview | None:
         """Up to max_bytes of what is to be sent next, None if there is nothing; it stays until ``sent``."""
-        return self._output[0][:max_bytes] if self._output else None
+        return self._output.head(max_bytes)
 
     def sent(self, count: int) -> None:
         """The transport took count octets of what ``next_chunk`` gave; ValueError if it gave fewer."""
+        self._output.drop(count)
         self._progressed = True
         self.octets_out += count
-        while count:
-            if not self._output:
-                raise ValueError(f"{count} octets sent that were never given out")
-            head = self._output[0]
-            if count < len(head):
-                self._output[0] = head[count:]
-                return
-            count -= len(self._output.popleft())
         if not self._output:
             self._finish_response()
             self._advance()
@@ -230,7 +223,7 @@ class CacheSession:
     @property
     def pending(self) -> int:
         """Octets that wait to be sent."""
-        return sum(len(item) for item in self._output)
+        return self._output.octets
 
     # Input
 
@@ -374,7 +367,7 @@ class CacheSession:
         if not self._output:
             self._progress_at = self._now
             self._progressed = False
-        self._output.extend(memoryview(part) for part in parts if part)
+        self._output.put(*parts)
 
     def _send_error(self, version: int, code: ErrorCode, text: str, pdu: bytes = b"") -> None:
         self.errors_sent += 1
