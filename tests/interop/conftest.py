@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -231,6 +232,22 @@ def start_bird(tmp_path: Path, program: Callable[[str], str]) -> Iterator[Callab
     yield start
     for bird in started:
         bird.stop()
+
+
+@pytest.fixture
+def vrp_file(tmp_path: Path) -> Callable[[set[str]], Path]:
+    """Write VRP texts as a file in the form of rpki-client."""
+
+    def write(texts: set[str]) -> Path:
+        rows = [re.split("-| AS", text) for text in sorted(texts)]
+        roas = [
+            {"prefix": row[0], "maxLength": int(row[1]), "asn": int(row[2]), "ta": "test"} for row in rows
+        ]
+        path = tmp_path / "vrps.json"
+        path.write_text(json.dumps({"metadata": {"buildtime": "2026-01-01T00:00:00Z"}, "roas": roas}))
+        return path
+
+    return write
 
 
 @pytest.fixture
