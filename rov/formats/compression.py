@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import bz2
+import gzip
 import lzma
 import os
-from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Callable, Iterable
+from typing import IO, Any, NamedTuple, Protocol
 
 import zstandard
 from isal import igzip_lib
@@ -82,14 +83,8 @@ _PACKINGS = (
     _Packing("zstd", b"\x28\xb5\x2f\xfd", _Zstd),
 )
 
-_FAULTS = (
-    OSError,
-    EOFError,
-    ValueError,
-    lzma.LZMAError,
-    zstandard.ZstdError,
-    igzip_lib.error,
-)
+_FAULTS: Any = (OSError, EOFError, ValueError, lzma.LZMAError, zstandard.ZstdError, igzip_lib.error)
+"""Any: the stub of isal takes its exception class for an instance."""
 
 
 def read_file(path: str | os.PathLike[str]) -> bytes:
@@ -164,3 +159,46 @@ def _unpack_stream(
 def _check_size(size: int, name: str) -> None:
     if size > MAX_FILE_BYTES:
         raise VrpFileError(name, f"longer than {MAX_FILE_BYTES:,} octets, the longest VRP file expected")
+
+
+_WRITERS: dict[str, Callable[[IO[bytes]], Any]] = {
+    # no name and no time of writing in the header: the same data gives the same file
+    ".gz": lambda file: gzip.GzipFile("", "wb", 6, file, mtime=0),
+    ".bz2": lambda file: bz2.BZ2File(file, "wb"),
+    ".xz": lambda file: lzma.LZMAFile(file, "wb", preset=1),  # noqa: SIM115
+    ".zst": lambda file: zstandard.ZstdCompressor().stream_writer(file, closefd=False),
+}
+
+
+def write_file(path: str | os.PathLike[str], chunks: Iterable[bytes]) -> None:
+    """Write a file, compressed if its name ends in .gz .bz2 .xz .zst; OSError if that fails.
+
+    A regular file appears under its name when it is complete, so that nobody reads half of it.
+
+    >>> import tempfile
+    >>> name = os.path.join(tempfile.mkdtemp(), "x.bz2")
+    >>> write_file(name, [b"ASN,", b"IP Prefix"])
+    >>> unpack(read_file(name), name)
+    b'ASN,IP Prefix'
+    """
+    name = os.fsdecode(path)
+    special = os.path.exists(name) and not os.path.isfile(name)
+    target = name if special else f"{name}.{os.getpid()}.part"
+    try:
+        with open(target, "wb") as file:
+            _write(file, os.path.splitext(name)[1], chunks)
+        if not special:
+            os.replace(target, name)
+    except BaseException:
+        if not special and os.path.exists(target):
+            os.unlink(target)
+        raise
+
+
+def _write(file: IO[bytes], suffix: str, chunks: Iterable[bytes]) -> None:
+    if suffix not in _WRITERS:
+        file.writelines(chunks)
+        return
+    with _WRITERS[suffix](file) as writer:
+        for chunk in chunks:
+            writer.write(chunk)

@@ -39,6 +39,7 @@ class _Metadata(msgspec.Struct):
     generated: int | None = None
     generatedTime: str | None = None  # noqa: N815
     buildtime: str | None = None
+    buildmachine: str | None = None
 
 
 class _File(msgspec.Struct):
@@ -170,7 +171,7 @@ def _generated(metadata: _Metadata) -> int | None:
 
 def _format(file: _File | _LooseFile, metadata: _Metadata) -> str:
     """The producer, as far as the shape tells."""
-    if metadata.buildtime is not None:
+    if metadata.buildtime is not None or metadata.buildmachine is not None:
         return "rpki-client JSON"
     if metadata.generatedTime is not None:
         return "Routinator extended JSON" if _has_source(file) else "Routinator JSON"
