@@ -21,6 +21,7 @@ import msgspec
 import uvloop
 
 from rov import Delta, Snapshot
+from rtr_server.cache.current import Current, advanced
 from rtr_server.cache.history import MAX_SESSION_ID, History
 from rtr_server.endpoint import Endpoint
 from rtr_server.feed.expiry import Expiry
@@ -95,11 +96,16 @@ class Cache:
     ) -> None:
         self.feed = feed
         self.settings = settings
-        self.history = new_history(settings.timing)
+        self._current = Current(new_history(settings.timing))
         self.endpoints: list[Endpoint] = []
         self._clock = clock
         self._started = started
         self._expiry = Expiry(ignore=settings.ignore_expiry)
+
+    @property
+    def history(self) -> History:
+        """What is served, with the steps that led to it."""
+        return self._current.history
 
     # The life of the daemon
 
@@ -155,7 +161,7 @@ class Cache:
         return listener
 
     def _new_session(self, now: float) -> CacheSession:
-        return CacheSession(self.history, now=now, limits=self.settings.limits)
+        return CacheSession(self._current, now=now, limits=self.settings.limits)
 
     async def _first_load(self) -> bool:
         """Load before anyone may connect; False if a signal came first. A feed that is down may come up."""
@@ -229,14 +235,11 @@ class Cache:
         if loaded is None:
             event(log, logging.DEBUG, "feed not modified", feed=self.feed.name)
             return
-        delta = await in_thread(lambda: self._take(loaded))
+        now = int(self._clock())
+        live = await in_thread(lambda: self._expiry.accept(self.feed.name, loaded.snapshot, now))
+        delta = await self._advance(live)
         left_out = self._left_out(loaded)
         self._tell("set loaded", delta, began, feed=self.feed.name, **left_out)
-
-    def _take(self, loaded: Loaded) -> Delta | None:
-        """In a thread: from what was loaded to what is served."""
-        live = self._expiry.accept(self.feed.name, loaded.snapshot, int(self._clock()))
-        return self._update(live)
 
     def _left_out(self, loaded: Loaded) -> dict[str, int]:
         """What was loaded but is not served, where there is any."""
@@ -249,20 +252,18 @@ class Cache:
         live = await in_thread(lambda: self._expiry.run(now))
         if live is None:
             return
-        delta = await in_thread(lambda: self._update(live))
+        delta = await self._advance(live)
         self._tell("expired", delta, began)
         if not live:
             event(log, logging.ERROR, "ALL DATA HAVE EXPIRED: routers withdraw them", feed=self.feed.name)
 
-    def _update(self, live: Snapshot) -> Delta | None:
-        """In a thread: diff, and encode what routers will ask for first."""
-        old = self.history.serial if self.history.ready() else None
-        delta = self.history.update(live, time.monotonic())
-        if delta is not None:
-            for version in {USUAL_VERSION} | self._server.versions:
-                self.history.full(version)
-                if old is not None:
-                    self.history.diff(version, old)
+    async def _advance(self, live: Snapshot) -> Delta | None:
+        """Diff and encode in a thread, then serve the outcome; the step to it, None if nothing changed."""
+        versions = {USUAL_VERSION} | self._server.versions
+        history = self.history
+        after, delta = await in_thread(lambda: advanced(history, live, time.monotonic(), versions))
+        if delta is not None or not history.ready():
+            self._current.history = after
         return delta
 
     def _tell(self, name: str, delta: Delta | None, began: float, **fields: object) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from rov import synth
 from rtr_server.feed.feed import Loaded
 
 
@@ -23,8 +24,6 @@ class SyntheticFeed:
 
     def load(self) -> Loaded:
         """Make the set; takes a second or two for 700,000 VRPs."""
-        from rov import synth
-
         return Loaded(synth.vrps(self._count, self._seed))
 
     async def changed(self) -> None:
