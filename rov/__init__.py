@@ -2,14 +2,21 @@
 
 >>> import rov
 >>> snapshot = rov.Snapshot.from_vrps([rov.Vrp(rov.Prefix.parse("192.0.2.0/24"), 24, 64496)])
->>> len(snapshot)
-1
+>>> rov.VrpIndex(snapshot).validate("192.0.2.0/24", 64496)
+<State.VALID: 1>
 """
 
+from __future__ import annotations
+
+import os
+
+from rov import synth
 from rov.columns import NO_EXPIRY, VrpColumns
 from rov.delta import Delta
 from rov.errors import ArgumentError, DeltaError, PrefixError, RovError, SnapshotFileError, VrpFileError
 from rov.formats import BadRow, ReadReport, read, read_bytes, read_report
+from rov.index import VrpIndex
+from rov.routes import RouteBatch
 from rov.snapshot import Snapshot
 from rov.types import Aspa, Prefix, Reason, RouterKey, State, Validity, Vrp
 
@@ -24,6 +31,7 @@ __all__ = [
     "PrefixError",
     "ReadReport",
     "Reason",
+    "RouteBatch",
     "RouterKey",
     "RovError",
     "Snapshot",
@@ -33,7 +41,25 @@ __all__ = [
     "Vrp",
     "VrpColumns",
     "VrpFileError",
+    "VrpIndex",
+    "load",
     "read",
     "read_bytes",
     "read_report",
+    "synth",
 ]
+
+
+def load(path: str | os.PathLike[str], *, strict: bool = True) -> VrpIndex:
+    """Read a VRP file of any known format and build the index that answers for it.
+
+    VrpFileError: the file is none, or, with strict, has a bad row; without strict bad rows are left out.
+
+    >>> import tempfile
+    >>> with tempfile.NamedTemporaryFile() as file:
+    ...     _ = file.write(b'[{"asn": "AS64496", "prefix": "192.0.2.0/24"}]')
+    ...     file.flush()
+    ...     load(file.name).validate("192.0.2.0/25", 64496)
+    <State.INVALID: 2>
+    """
+    return VrpIndex(read(path, strict=strict))
