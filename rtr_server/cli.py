@@ -154,7 +154,9 @@ def _started(cache: app.Cache) -> None:
         f"at {', '.join(map(str, cache.endpoints))}, RTR versions {VERSIONS[0]} to {VERSIONS[-1]}. Try:"
     )
     click.echo(f"  rtr-server dump {where} --format csv | head")
-    click.echo(f"  BIRD: protocol rpki {{ roa4; roa6; remote {where.host} port {where.port}; }}")
+    tables = "roa4 table r4; roa6 table r6;"
+    channels = "roa4 { table r4; }; roa6 { table r6; };"
+    click.echo(f"  BIRD: {tables} protocol rpki {{ {channels} remote {where.host} port {where.port}; }}")
     sys.stdout.flush()
 
 
