@@ -202,6 +202,12 @@ def normal(columns: VrpColumns) -> VrpColumns:
 
 
 def concatenate(a: VrpColumns, b: VrpColumns, ta: npt.NDArray[np.uint8]) -> VrpColumns:
+    """The rows of a, then those of b, whose trust anchors are given anew by the column ta.
+
+    >>> one = VrpColumns.ipv4([1], [32], [32], [64496])
+    >>> len(concatenate(one, one, one.ta))
+    2
+    """
     pairs = zip((*a.keys, a.expires, a.ta), (*b.keys, b.expires, ta), strict=True)
     return VrpColumns(a.family, *(np.concatenate(pair) for pair in pairs))
 
