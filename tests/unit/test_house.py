@@ -3,6 +3,7 @@
 import importlib
 import inspect
 import pkgutil
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,11 @@ import rtr_server
 
 ROOT = Path(rov.__file__).parent.parent
 PACKAGES = [Path(rov.__file__).parent, Path(rtr_server.__file__).parent]
+
+OWN_IMPORT = re.compile(r"^\s*(?:from|cimport|import)\s+((?:rov|rtr_server)[\w.]*)", re.MULTILINE)
+
+INTEGERS_ONLY = {"_trie", "_trie_build", "_columns", "_routes", "_mrt"}
+"""Extensions that know integers and buffers, and no types or errors of ours."""
 
 
 def modules(package):
@@ -93,6 +99,20 @@ def test_the_library_leaves_clock_network_and_logging_to_others():
         if inspect.ismodule(value) and value.__name__ in banned
     }
     assert used == set()
+
+
+def test_extensions_import_only_what_lies_below():
+    """The layers of the extension modules, which import-linter does not see."""
+    above = {}
+    for source in (found for package in PACKAGES for found in package.rglob("*.p[yx][xd]")):
+        imported = re.findall(
+            r"^\s*(?:from|cimport|import)\s+((?:rov|rtr_server)[\w.]*)", source.read_text(), re.M
+        )
+        allowed = set() if source.stem in INTEGERS_ONLY else {"rov.errors", "rov.types"}
+        wrong = {name for name in imported if not name.startswith("rov._")} - allowed
+        if wrong:
+            above[source.name] = wrong
+    assert above == {}
 
 
 def test_layers_hold():
