@@ -136,7 +136,7 @@ def validate(
     if (prefix is None) != (asn is None) or (prefix is not None and routes is not None):
         raise click.UsageError("expected PREFIX and ASN, or --input FILE, or lines on stdin")
     if prefix is None and routes is None:
-        routes = click.get_text_stream("stdin")
+        routes = sys.stdin
         if routes.isatty():
             raise click.UsageError("expected PREFIX and ASN, or --input FILE, or lines on stdin")
     index = _index(path, strict)
@@ -237,9 +237,8 @@ def synth_vrps(count: int, seed: int, output: str) -> None:
         snapshot = synth.vrps(count, seed)
         chunks = encode(snapshot, _metadata(snapshot, seed))
         if output == "-":
-            stdout = click.get_binary_stream("stdout")
-            stdout.writelines(chunks)
-            stdout.flush()
+            sys.stdout.buffer.writelines(chunks)
+            sys.stdout.buffer.flush()
         else:
             write_file(output, chunks)
 
