@@ -1,0 +1,359 @@
+"""The frozen trie of one family: from an address to its covering VRPs, and to the verdict on a route.
+
+A leaf holds the VRPs that cover the first address of a route, most specific first, and with them those
+that are longer than the route, which the verdict passes over. Columns are judged in groups: every route
+of a group takes one step before any takes the next, so that the memory of many is fetched at once.
+Nothing is written after the build: any number of threads may read.
+"""
+
+cimport cython
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+
+from rov._trie_build cimport (
+    LIST_KEYS, LIST_NODE, NODE, ON_LOW_WORD, Columns, Entry, Link, Tree, Word, build_tree, free_tree,
+)
+
+# Rows and boundaries are numbered in 32 bits; the global set has 10^6 rows.
+cdef enum:
+    MAX_ROWS = 1 << 29
+
+# Routes that step together: enough to hide one cache miss behind the others, few enough for the L1 cache.
+cdef enum:
+    GROUP = 64
+
+# The words of rov.types.State and Reason, whose numbers stand in the columns.
+cdef enum:
+    NOT_FOUND = 0
+    VALID = 1
+    INVALID = 2
+
+cdef enum:
+    BECAUSE_NOT_COVERED = 0
+    BECAUSE_MATCHED = 1
+    BECAUSE_AS = 2
+    BECAUSE_LENGTH = 3
+    BECAUSE_AS0 = 4
+
+cdef extern from *:
+    """
+    #define rov_prefetch(at) __builtin_prefetch(at)
+    #define rov_unlikely(x) __builtin_expect(!!(x), 0)
+    """
+    void rov_prefetch(const void* at) noexcept nogil
+    bint rov_unlikely(bint x) noexcept nogil
+
+
+# One step: a node and a key to the next entry
+
+
+cdef inline uint32_t ones(uint32_t x) noexcept nogil:
+    """Bits set; in plain C, as the instruction for it is not part of every x86-64."""
+    x -= (x >> 1) & 0x55555555
+    x = (x & 0x33333333) + ((x >> 2) & 0x33333333)
+    return (((x + (x >> 4)) & 0x0F0F0F0F) * <uint32_t>0x01010101) >> 24
+
+
+cdef inline uint32_t entry_of_slot(const Word* words, uint64_t slot) noexcept nogil:
+    cdef Word word = words[slot >> 5]
+    return word.base + ones(word.bits & ((<uint32_t>2 << (slot & 31)) - 1))
+
+
+cdef inline const void* place_in(const Tree* t, const Entry* e, uint64_t high, uint64_t low) noexcept nogil:
+    """The memory that the step through a node reads."""
+    cdef uint64_t key = low if e.span0 & ON_LOW_WORD else high
+    if e.span0 & LIST_NODE:
+        return t.keys + e.asn0
+    return t.words + e.asn0 + (((key >> e.length1) & ((<uint64_t>1 << e.span1) - 1)) >> 5)
+
+
+cdef inline uint32_t step(const Tree* t, const Entry* e, uint64_t high, uint64_t low) noexcept nogil:
+    cdef uint64_t key = low if e.span0 & ON_LOW_WORD else high
+    cdef const uint64_t* keys
+    cdef uint32_t i, n = 0
+    if e.span0 & LIST_NODE:
+        keys = t.keys + e.asn0
+        for i in range(<uint32_t>LIST_KEYS):
+            n += keys[i] < key
+        return e.asn1 + n
+    return entry_of_slot(t.words + e.asn0, (key >> e.length1) & ((<uint64_t>1 << e.span1) - 1))
+
+
+cdef inline const Entry* find(const Tree* t, uint64_t high, uint64_t low) noexcept nogil:
+    """The leaf of an address."""
+    cdef const Entry* e = t.entries + entry_of_slot(t.words, high >> t.root_shift)
+    while rov_unlikely(e.length0 == NODE):
+        e = t.entries + step(t, e, high, low)
+    return e
+
+
+# The verdict of a leaf (RFC 6811 §2)
+
+
+cdef inline bint allows(uint8_t vrp_length, uint8_t span, uint8_t length) noexcept nogil:
+    """vrp_length <= length <= max_length; never for an absent VRP."""
+    return <uint8_t>(length - vrp_length) <= span
+
+
+cdef inline uint8_t verdict(bint covered, bint matched) noexcept nogil:
+    return <uint8_t>((2 * covered) >> matched)
+
+
+cdef inline bint matched_inline(const Entry* e, uint8_t length, uint32_t origin) noexcept nogil:
+    return (((e.asn0 == origin) & allows(e.length0, e.span0, length))
+            | ((e.asn1 == origin) & allows(e.length1, e.span1, length))) & (origin != 0)
+
+
+cdef uint8_t state_of_rest(const Tree* t, const Entry* e, uint8_t length, uint32_t origin) noexcept nogil:
+    """The verdict where the first two VRPs do not match: the last of the list is the shortest."""
+    cdef uint32_t at = e.rest
+    cdef const Link* link = NULL
+    while at:
+        link = t.links + at - 1
+        if (link.asn == origin) & allows(link.length, link.span, length) & (origin != 0):
+            return VALID
+        at = link.next
+    return verdict(link.length <= length, False)
+
+
+cdef inline uint8_t state_of(const Tree* t, const Entry* e, uint8_t length, uint32_t origin) noexcept nogil:
+    cdef bint matched = matched_inline(e, length, origin)
+    if e.rest != 0 and not matched:
+        return state_of_rest(t, e, length, origin)
+    return verdict((e.length1 <= length) | matched, matched)
+
+
+cdef struct Grounds:   # what the covering VRPs of a route have among them
+    bint covered
+    bint matched
+    bint same_as
+    bint other_as      # than AS 0
+
+
+cdef inline void weigh(Grounds* g, uint32_t asn, uint8_t vrp_length, uint8_t span,
+                       uint8_t length, uint32_t origin) noexcept nogil:
+    cdef bint covers = vrp_length <= length
+    cdef bint same = covers & (asn == origin) & (origin != 0)
+    g.covered |= covers
+    g.same_as |= same
+    g.matched |= same & allows(vrp_length, span, length)
+    g.other_as |= covers & (asn != 0)
+
+
+cdef uint8_t reason_of(const Tree* t, const Entry* e, uint8_t length, uint32_t origin) noexcept nogil:
+    cdef Grounds g = Grounds(False, False, False, False)
+    cdef uint32_t at = e.rest
+    cdef const Link* link
+    weigh(&g, e.asn0, e.length0, e.span0, length, origin)
+    weigh(&g, e.asn1, e.length1, e.span1, length, origin)
+    while at and not g.matched:
+        link = t.links + at - 1
+        weigh(&g, link.asn, link.length, link.span, length, origin)
+        at = link.next
+    if not g.covered:
+        return BECAUSE_NOT_COVERED
+    if g.matched:
+        return BECAUSE_MATCHED
+    if g.same_as:
+        return BECAUSE_LENGTH
+    return BECAUSE_AS if g.other_as else BECAUSE_AS0
+
+
+# Columns
+
+
+cdef void find_group(const Tree* t, const uint64_t* high, const uint64_t* low, const Entry** leaf,
+                     int count) noexcept nogil:
+    """The leaves of at most GROUP addresses; low may be NULL in IPv4."""
+    cdef int open[GROUP]
+    cdef int i, k, left = 0, still
+    cdef uint32_t at
+    for i in range(count):
+        rov_prefetch(t.words + (high[i] >> t.root_shift >> 5))
+    for i in range(count):
+        at = entry_of_slot(t.words, high[i] >> t.root_shift)
+        leaf[i] = t.entries + at
+        rov_prefetch(leaf[i])
+    for i in range(count):
+        open[left] = i
+        left += leaf[i].length0 == NODE
+    while left:
+        for k in range(left):
+            i = open[k]
+            rov_prefetch(place_in(t, leaf[i], high[i], low[i]))
+        for k in range(left):
+            i = open[k]
+            leaf[i] = t.entries + step(t, leaf[i], high[i], low[i])
+            rov_prefetch(leaf[i])
+        still = 0
+        for k in range(left):
+            i = open[k]
+            open[still] = i
+            still += leaf[i].length0 == NODE
+        left = still
+
+
+cdef void judge_group(const Tree* t, const Entry** leaf, const uint8_t* lengths, const uint32_t* origins,
+                      uint8_t* out, int count, bint reasons) noexcept nogil:
+    cdef int open[GROUP]
+    cdef int i, k, left = 0
+    cdef bint matched
+    if reasons:
+        for i in range(count):
+            out[i] = reason_of(t, leaf[i], lengths[i], origins[i])
+        return
+    for i in range(count):
+        matched = matched_inline(leaf[i], lengths[i], origins[i])
+        out[i] = verdict((leaf[i].length1 <= lengths[i]) | matched, matched)
+        open[left] = i
+        left += (leaf[i].rest != 0) & (not matched)
+    for k in range(left):
+        rov_prefetch(t.links + leaf[open[k]].rest - 1)
+    for k in range(left):
+        i = open[k]
+        out[i] = state_of_rest(t, leaf[i], lengths[i], origins[i])
+
+
+cdef void judge4(const Tree* t, const uint32_t* addresses, const uint8_t* lengths, const uint32_t* origins,
+                 uint8_t* out, size_t count, bint reasons) noexcept nogil:
+    cdef uint64_t high[GROUP]
+    cdef const Entry* leaf[GROUP]
+    cdef size_t at = 0
+    cdef int i, n
+    while at < count:
+        n = <int>min(count - at, <size_t>GROUP)
+        for i in range(n):
+            high[i] = <uint64_t>addresses[at + i] << 32
+        find_group(t, high, high, leaf, n)
+        judge_group(t, leaf, lengths + at, origins + at, out + at, n, reasons)
+        at += n
+
+
+cdef void judge6(const Tree* t, const uint64_t* addresses, const uint8_t* lengths, const uint32_t* origins,
+                 uint8_t* out, size_t count, bint reasons) noexcept nogil:
+    cdef uint64_t high[GROUP]
+    cdef uint64_t low[GROUP]
+    cdef const Entry* leaf[GROUP]
+    cdef size_t at = 0
+    cdef int i, n
+    while at < count:
+        n = <int>min(count - at, <size_t>GROUP)
+        for i in range(n):
+            high[i] = addresses[2 * (at + i)]
+            low[i] = addresses[2 * (at + i) + 1]
+        find_group(t, high, low, leaf, n)
+        judge_group(t, leaf, lengths + at, origins + at, out + at, n, reasons)
+        at += n
+
+
+@cython.final
+cdef class Trie:
+    """The VRPs of one family (4 or 6), frozen; ``len`` is their number.
+
+    Built from rows sorted strictly ascending by (address, length, max_length, asn), without host bits:
+    address uint32 [n] or uint64 [n, 2] (high and low words), length and max_length uint8, asn uint32.
+    Routes come as contiguous columns of equal length, checked by the caller: addresses likewise, lengths
+    uint8, origins uint32 (0: no origin); verdicts go to a uint8 column. ValueError: columns do not fit.
+
+    >>> import numpy as np
+    >>> zero = np.zeros(1, "u1")
+    >>> len(Trie(4, np.zeros(1, "u4"), zero, zero, np.zeros(1, "u4")))
+    1
+    """
+
+    def __cinit__(self, int family, address, const uint8_t[::1] length not None,
+                  const uint8_t[::1] max_length not None, const uint32_t[::1] asn not None):
+        cdef Columns columns
+        cdef const uint32_t[::1] address4 = address if family == 4 else None
+        cdef const uint64_t[:, ::1] address6 = address if family == 6 else None
+        cdef Py_ssize_t count = length.shape[0]
+        cdef uint32_t none4 = 0
+        cdef uint64_t none6 = 0
+        cdef int failed
+        if family not in (4, 6) or len(address) != count or (family == 6 and address6.shape[1] != 2):
+            raise ValueError("expected family 4 or 6 and its addresses, one a length")
+        if max_length.shape[0] != count or asn.shape[0] != count or count >= MAX_ROWS:
+            raise ValueError(f"expected columns of equal length below {MAX_ROWS}")
+        columns.count = <uint32_t>count
+        columns.address4 = &none4 if family == 4 else NULL
+        columns.address6 = &none6 if family == 6 else NULL
+        if count:
+            columns.address4 = &address4[0] if family == 4 else NULL
+            columns.address6 = &address6[0, 0] if family == 6 else NULL
+            columns.length = &length[0]
+            columns.max_length = &max_length[0]
+            columns.asn = &asn[0]
+        self.family = family
+        with nogil:
+            failed = build_tree(&self.tree, &columns)
+        if failed:
+            raise MemoryError(f"no memory for a trie of {count} VRPs")
+
+    def __dealloc__(self):
+        free_tree(&self.tree)
+
+    @property
+    def nbytes(self):
+        """Octets of memory that the trie takes."""
+        return (self.tree.word_count * sizeof(Word) + self.tree.entry_count * sizeof(Entry)
+                + self.tree.key_count * sizeof(uint64_t) + self.tree.link_count * sizeof(Link))
+
+    def __len__(self):
+        return self.tree.vrp_count
+
+    cdef void states4(self, const uint32_t* addresses, const uint8_t* lengths, const uint32_t* origins,
+                      uint8_t* out, size_t count) noexcept nogil:
+        judge4(&self.tree, addresses, lengths, origins, out, count, False)
+
+    cdef void states6(self, const uint64_t* addresses, const uint8_t* lengths, const uint32_t* origins,
+                      uint8_t* out, size_t count) noexcept nogil:
+        judge6(&self.tree, addresses, lengths, origins, out, count, False)
+
+    cdef uint8_t state(self, uint64_t high, uint64_t low, uint8_t length, uint32_t origin) noexcept nogil:
+        return state_of(&self.tree, find(&self.tree, high, low), length, origin)
+
+    def judge_ipv4(self, const uint32_t[::1] addresses, const uint8_t[::1] lengths,
+                   const uint32_t[::1] origins, uint8_t[::1] out, bint reasons):
+        """Write the State of each route to out, or its Reason."""
+        cdef size_t count = expect(4, self.family, addresses.shape[0], lengths, origins, out)
+        if count:
+            with nogil:
+                judge4(&self.tree, &addresses[0], &lengths[0], &origins[0], &out[0], count, reasons)
+
+    def judge_ipv6(self, const uint64_t[:, ::1] addresses, const uint8_t[::1] lengths,
+                   const uint32_t[::1] origins, uint8_t[::1] out, bint reasons):
+        """Write the State of each route to out, or its Reason."""
+        cdef size_t count = expect(6, self.family, addresses.shape[0], lengths, origins, out)
+        if count and addresses.shape[1] == 2:
+            with nogil:
+                judge6(&self.tree, &addresses[0, 0], &lengths[0], &origins[0], &out[0], count, reasons)
+
+    def covering(self, uint64_t high, uint64_t low, uint8_t length):
+        """The VRPs that cover a prefix, shortest first, as (length, max_length, asn).
+
+        >>> import numpy as np
+        >>> zero = np.zeros(1, "u1")
+        >>> Trie(4, np.zeros(1, "u4"), zero, zero, np.ones(1, "u4")).covering(0, 0, 0)
+        [(0, 0, 1)]
+        """
+        cdef const Entry* e = find(&self.tree, high, low)
+        cdef const Link* link
+        cdef uint32_t at = e.rest
+        cdef list found = [(e.length0, e.length0 + e.span0, e.asn0)]
+        second = (e.length1, e.length1 + e.span1, e.asn1)
+        if second != found[0]:
+            found.append(second)
+        while at:
+            link = self.tree.links + at - 1
+            found.append((link.length, link.length + link.span, link.asn))
+            at = link.next
+        return [vrp for vrp in reversed(found) if vrp[0] <= length]
+
+
+cdef size_t expect(int wanted, int family, Py_ssize_t count, const uint8_t[::1] lengths,
+                   const uint32_t[::1] origins, uint8_t[::1] out) except? 0:
+    """The common length of the columns; ValueError if they differ or are of the other family."""
+    if wanted != family:
+        raise ValueError(f"expected routes of IPv{family}, found IPv{wanted}")
+    if lengths.shape[0] != count or origins.shape[0] != count or out.shape[0] != count:
+        raise ValueError("expected columns of equal length")
+    return count

@@ -1,0 +1,254 @@
+"""VrpIndex and RouteBatch: every question, every refusal."""
+
+import numpy as np
+import pytest
+
+from rov import (
+    ArgumentError,
+    Prefix,
+    PrefixError,
+    Reason,
+    RouteBatch,
+    RovError,
+    Snapshot,
+    State,
+    Vrp,
+    VrpIndex,
+)
+
+VRPS = [
+    Vrp(Prefix.parse("10.0.0.0/8"), 8, 64500),
+    Vrp(Prefix.parse("10.1.0.0/16"), 24, 64496),
+    Vrp(Prefix.parse("10.1.0.0/16"), 16, 64497),
+    Vrp(Prefix.parse("10.1.2.0/24"), 24, 64498),
+    Vrp(Prefix.parse("10.9.0.0/16"), 32, 0),
+    Vrp(Prefix.parse("198.51.100.0/24"), 32, 0),
+    Vrp(Prefix.parse("2001:db8::/32"), 48, 64496),
+    Vrp(Prefix.parse("2001:db8::/127"), 128, 64499),
+]
+SNAPSHOT = Snapshot.from_vrps(VRPS)
+
+
+@pytest.fixture(scope="module")
+def index():
+    return VrpIndex(SNAPSHOT)
+
+
+def test_holds_its_snapshot(index):
+    assert index.snapshot is SNAPSHOT
+    assert len(index) == 8
+    assert repr(index) == "<VrpIndex: 8 VRPs (6 IPv4, 2 IPv6)>"
+
+
+def test_an_empty_index_knows_nothing():
+    index = VrpIndex(Snapshot.empty())
+    assert index.validate("0.0.0.0/0", 0) is State.NOT_FOUND
+    assert index.validate("::/0", 1) is State.NOT_FOUND
+    assert index.covering("255.255.255.255/32") == ()
+    assert index.validate_many([], []).shape == (0,)
+    assert len(index) == 0
+
+
+def test_validate_takes_text_and_prefix(index):
+    assert index.validate("10.1.2.0/24", 64498) is State.VALID
+    assert index.validate(Prefix.parse("10.1.2.0/24"), 64498) is State.VALID
+    assert index.validate(Prefix.parse("2001:db8::/127"), 64499) is State.VALID
+    assert index.validate("2001:db8::2/127", 64499) is State.INVALID
+    assert index.validate("10.1.2.0/24", np.uint32(64498)) is State.VALID
+
+
+def test_covering_is_shortest_first(index):
+    assert index.covering("10.1.2.0/24") == (VRPS[0], VRPS[2], VRPS[1], VRPS[3])
+    assert index.covering("10.1.0.0/16") == (VRPS[0], VRPS[2], VRPS[1])
+    assert index.covering("10.0.0.0/7") == ()
+    assert index.covering(Prefix.parse("2001:db8::1/128")) == (VRPS[6], VRPS[7])
+    assert index.covering("2001:db8::2/128") == (VRPS[6],)
+
+
+def test_explain_sorts_every_covering_vrp(index):
+    found = index.explain("10.1.2.0/24", 64496)
+    assert (found.state, found.reason) == (State.VALID, Reason.MATCHED)
+    assert found.matched == (VRPS[1],)
+    assert found.unmatched_as == (VRPS[3],)
+    assert found.unmatched_length == (VRPS[0], VRPS[2])
+    assert found.covering == index.covering("10.1.2.0/24")
+
+
+@pytest.mark.parametrize(
+    ("prefix", "asn", "reason"),
+    [
+        ("11.0.0.0/8", 64500, Reason.NOT_COVERED),
+        ("10.0.0.0/8", 64500, Reason.MATCHED),
+        ("10.0.0.0/8", 64501, Reason.AS),
+        ("10.2.0.0/16", 64500, Reason.LENGTH),
+        ("10.2.0.0/16", 64501, Reason.AS),
+        ("10.9.0.0/16", 64501, Reason.AS),
+        ("10.9.0.0/16", 64500, Reason.LENGTH),
+        ("198.51.100.0/24", 64500, Reason.AS0),
+        ("198.51.100.0/24", 0, Reason.AS0),
+        ("10.0.0.0/8", 0, Reason.AS),
+        ("2001:db8::/64", 64496, Reason.LENGTH),
+        ("2001:db9::/64", 64496, Reason.NOT_COVERED),
+    ],
+)
+def test_reason(index, prefix, asn, reason):
+    assert index.explain(prefix, asn).reason is reason
+    route = Prefix.parse(prefix)
+    if route.family == 4:
+        batch = RouteBatch.ipv4([route.address], [route.length], [asn])
+    else:
+        words = np.array([divmod(route.address, 2**64)], np.uint64)
+        batch = RouteBatch.ipv6(words, [route.length], [asn])
+    assert index.explain_batch(batch).tolist() == [reason]
+
+
+def test_as0_stands_under_unmatched(index):
+    found = index.explain("198.51.100.0/24", 0)
+    assert found.matched == ()
+    assert found.unmatched_as == (VRPS[5],)
+
+
+def test_validate_many_keeps_the_order_of_mixed_families(index):
+    prefixes = ["2001:db8::/48", "10.1.2.0/24", Prefix.parse("11.0.0.0/8"), "2001:db8::/49", "10.0.0.0/8"]
+    origins = [64496, 64498, 1, 64496, 64500]
+    expected = [State.VALID, State.VALID, State.NOT_FOUND, State.INVALID, State.VALID]
+    states = index.validate_many(prefixes * 200, origins * 200)
+    assert states.dtype == np.uint8
+    assert states.tolist() == expected * 200
+    columns = index.validate_many(np.array(["10.1.2.0/24"]), np.array([64498], np.uint32))
+    assert columns.tolist() == [State.VALID]
+
+
+@pytest.mark.parametrize(
+    ("prefixes", "origins", "error", "message"),
+    [
+        (["10.0.0.0/8"] * 300 + ["10.0.0.1/8"], [1] * 301, PrefixError, "^position 300: .*host bits"),
+        (["10.0.0.0/8", "nonsense"], [1, 1], PrefixError, "^position 1: .*expected ADDRESS/LENGTH"),
+        (["10.0.0.0/8", None], [1, 1], ArgumentError, "^position 1: prefix None: expected a text"),
+        (["10.0.0.0/8"], ["1"], ArgumentError, "^position 0: origin '1': expected an AS number"),
+        (
+            ["10.0.0.0/8"],
+            [2**32],
+            ArgumentError,
+            "^position 0: origin 4294967296: expected .* 0 to 4294967295",
+        ),
+        (["10.0.0.0/8"], [], ArgumentError, "1 prefixes but 0 origins"),
+        ("10.0.0.0/8", [1], ArgumentError, "prefixes: expected a sequence, found one str"),
+        (["10.0.0.0/8"], 1, ArgumentError, "origins: expected a sequence, found int"),
+        (np.array("10.0.0.0/8"), [1], ArgumentError, "prefixes: expected a sequence, found one str"),
+    ],
+)
+def test_validate_many_names_the_fault(index, prefixes, origins, error, message):
+    with pytest.raises(error, match=message):
+        index.validate_many(prefixes, origins)
+
+
+def test_a_list_that_shrinks_while_it_is_read_is_an_error(index):
+    class Shrinks:
+        def __index__(self):
+            origins.clear()
+            return 1
+
+    origins = [Shrinks(), 1]
+    with pytest.raises(ArgumentError, match="became shorter"):
+        index.validate_many(["10.0.0.0/8"] * 2, origins)
+
+
+@pytest.mark.parametrize("asn", [-1, 2**32, 2**80, -(2**80), 1.0, "13335", None])
+@pytest.mark.parametrize("ask", ["validate", "explain"])
+def test_asn_out_of_range(index, ask, asn):
+    with pytest.raises(ArgumentError, match="expected an AS number"):
+        getattr(index, ask)("10.0.0.0/8", asn)
+
+
+@pytest.mark.parametrize(
+    "prefix", ["10.0.0.1/8", "10.0.0.0", "10.0.0.0/33", "::1/64", "", "\ud800", "x" * 999]
+)
+@pytest.mark.parametrize(
+    "ask", [VrpIndex.validate, VrpIndex.explain, lambda index, prefix, _: index.covering(prefix)]
+)
+def test_no_prefix(index, ask, prefix):
+    with pytest.raises(PrefixError):
+        ask(index, prefix, 1)
+
+
+@pytest.mark.parametrize("prefix", [b"10.0.0.0/8", None, 10, ("10.0.0.0", 8)])
+def test_wrong_type_of_prefix(index, prefix):
+    for ask in (index.validate, index.explain):
+        with pytest.raises(ArgumentError, match="expected a text"):
+            ask(prefix, 1)
+    with pytest.raises(ArgumentError, match="expected a text"):
+        index.covering(prefix)
+
+
+def test_wrong_type_of_snapshot_and_batch(index):
+    with pytest.raises(ArgumentError, match="expected a Snapshot, found list"):
+        VrpIndex([])
+    with pytest.raises(ArgumentError, match="expected a RouteBatch, found list"):
+        index.validate_batch([])
+
+
+def test_batch_of_nothing(index):
+    assert index.validate_batch(RouteBatch.ipv4([], [], [])).tolist() == []
+    assert index.validate_batch(RouteBatch.ipv6([], [], [])).tolist() == []
+
+
+def test_batch_shows_itself():
+    batch = RouteBatch.ipv4([0, 0], [0, 8], [1, 0])
+    assert repr(batch) == "<RouteBatch IPv4: 2 routes>"
+    assert len(batch) == 2
+    assert not batch.addresses.flags.writeable
+
+
+@pytest.mark.parametrize(
+    ("make", "columns", "message"),
+    [
+        (
+            RouteBatch.ipv4,
+            ([0, 0, 1], [0, 32, 31], [1, 1, 1]),
+            "IPv4 row 2: host bits are set beyond the length 31",
+        ),
+        (RouteBatch.ipv4, ([0, 0], [0, 33], [1, 1]), "IPv4 row 1: expected a length of 0 to 32, found 33"),
+        (RouteBatch.ipv4, ([1], [0], [1]), "IPv4 row 0: host bits"),
+        (
+            RouteBatch.ipv6,
+            ([[0, 0], [1, 0]], [0, 63], [1, 1]),
+            "IPv6 row 1: host bits are set beyond the length 63",
+        ),
+        (RouteBatch.ipv6, ([[1, 1]], [64], [1]), "IPv6 row 0: host bits"),
+        (RouteBatch.ipv6, ([[0, 1]], [127], [1]), "IPv6 row 0: host bits"),
+        (RouteBatch.ipv6, ([[0, 1]], [0], [1]), "IPv6 row 0: host bits"),
+        (RouteBatch.ipv6, ([[0, 0]], [129], [1]), "IPv6 row 0: expected a length of 0 to 128, found 129"),
+        (RouteBatch.ipv4, ([0], [0, 0], [1, 1]), "column addresses: expected shape"),
+        (RouteBatch.ipv4, ([0], [0], [1, 1]), "column origins: expected shape"),
+        (RouteBatch.ipv6, ([0], [0], [1]), "column addresses: expected shape"),
+        (RouteBatch.ipv4, ([-1], [0], [1]), "column addresses: expected integers that fit uint32"),
+        (RouteBatch.ipv4, ([0], [256], [1]), "column lengths: expected integers that fit uint8"),
+        (RouteBatch.ipv4, ([0], [0], [2**32]), "column origins: expected integers that fit uint32"),
+        (RouteBatch.ipv4, ([0.5], [0], [1]), "column addresses: expected integers"),
+        (RouteBatch.ipv4, (["10.0.0.0"], [8], [1]), "column addresses: expected integers"),
+        (RouteBatch.ipv4, ([0], 8, [1]), "column lengths: expected shape"),
+    ],
+)
+def test_batch_names_its_first_bad_row(make, columns, message):
+    with pytest.raises(ArgumentError, match=message):
+        make(*columns)
+
+
+def test_batch_accepts_every_boundary():
+    high = 2**64 - 1
+    addresses = np.array([[0, 0], [1 << 63, 0], [high, 0], [high, 1 << 63], [high, high]], np.uint64)
+    assert len(RouteBatch.ipv6(addresses, [0, 1, 64, 65, 128], [1] * 5)) == 5
+    assert len(RouteBatch.ipv4([0, 1 << 31, 2**32 - 1], [0, 1, 32], [1] * 3)) == 3
+
+
+def test_only_errors_of_the_library(index):
+    for call in (
+        lambda: index.validate_many(object(), object()),
+        lambda: RouteBatch.ipv6([[1, 2, 3]], [0], [0]),
+        lambda: RouteBatch.ipv6([1], [], []),
+        lambda: RouteBatch.ipv4([[1], [2, 3]], [0, 0], [0, 0]),
+        lambda: RouteBatch.ipv4(None, [0], [0]),
+    ):
+        with pytest.raises(RovError):
+            call()
