@@ -107,7 +107,6 @@ class CacheSession:
         self._sending: _Sending | None = None
         self._partial_since: float | None = None
         self._progress_at = now
-        self._progressed = False
         self._eof = False
         self._news = False
         self._told: tuple[int, int] | None = None
@@ -148,10 +147,11 @@ class CacheSession:
         """Up to max_bytes of what is to be sent next, None if there is nothing; it stays until ``sent``."""
         return self._output.head(max_bytes)
 
-    def sent(self, count: int) -> None:
+    def sent(self, count: int, now: float) -> None:
         """The transport took count octets of what ``next_chunk`` gave; ValueError if it gave fewer."""
+        self._now = now
         self._output.drop(count)
-        self._progressed = True
+        self._progress_at = now
         self.octets_out += count
         if not self._output:
             self._finish_response()
@@ -191,9 +191,6 @@ class CacheSession:
     def tick(self, now: float) -> None:
         """Do what is due: late notices, and the end of peers that keep us waiting."""
         self._now = now
-        if self._progressed:
-            self._progressed = False
-            self._progress_at = now
         due = [reason for when, reason in self._timers() if when <= now]
         late = next((reason for reason in due if reason is not None), None)
         if late is CloseReason.STALLED:
@@ -366,7 +363,6 @@ class CacheSession:
     def _send(self, *parts: bytes | memoryview) -> None:
         if not self._output:
             self._progress_at = self._now
-            self._progressed = False
         self._output.put(*parts)
 
     def _send_error(self, version: int, code: ErrorCode, text: str, pdu: bytes = b"") -> None:

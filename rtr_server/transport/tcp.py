@@ -176,7 +176,7 @@ class Connection(asyncio.Protocol):
             if chunk is None:
                 return
             transport.write(chunk)
-            self.session.sent(len(chunk))
+            self.session.sent(len(chunk), self._loop.time())
         self._loop.call_soon(self._safely, lambda: None)
 
     def _follow(self, transport: asyncio.Transport) -> None:

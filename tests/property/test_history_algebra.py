@@ -133,7 +133,7 @@ def test_a_router_that_listens_now_and_then(sets, listens, version, size):
             cache.receive_data(query, float(now))
             while (chunk := cache.next_chunk(size)) is not None:
                 octets = bytes(chunk)
-                cache.sent(len(octets))
+                cache.sent(len(octets), float(now))
                 mirror.receive_data(octets, float(now))
         assert mirror.snapshot == view(snapshot, version)
         assert session.serial == history.serial

@@ -91,7 +91,7 @@ def test_cache_session(stream, steps, ready, ending):
                 chunk = session.next_chunk(size)
                 if chunk is not None:
                     out += chunk
-                    session.sent(len(chunk))
+                    session.sent(len(chunk), now)
             case "update":
                 updates += 1
                 history.update(SETS[updates % 3], now)
@@ -109,7 +109,7 @@ def test_cache_session(stream, steps, ready, ending):
         session.close(ending, now)
     while (chunk := session.next_chunk(7)) is not None:
         out += chunk
-        session.sent(len(chunk))
+        session.sent(len(chunk), now)
     told += session.events()
     assert session.closing
     assert session.deadline() is None

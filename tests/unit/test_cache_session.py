@@ -48,7 +48,7 @@ def flush(session, size=1 << 20):
     out = b""
     while (chunk := session.next_chunk(size)) is not None:
         out += chunk
-        session.sent(len(chunk))
+        session.sent(len(chunk), session._now)
     return out
 
 
@@ -282,7 +282,7 @@ def test_c08_c15_a_response_ends_with_the_snapshot_it_began_with():
     session = fresh(history)
     session.receive_data(ResetQuery(2).encode(), 1.0)
     first = bytes(session.next_chunk(10))
-    session.sent(10)
+    session.sent(10, 1.0)
     history.update(Snapshot.from_vrps([MORE]), 5.0)
     session.notify(5.0)
     out = first + flush(session)
@@ -423,7 +423,7 @@ def test_c32_c44_planned_end(version, reason, code):
 def test_planned_end_lets_the_response_finish():
     session = fresh()
     session.receive_data(ResetQuery(2).encode() * 2, 1.0)
-    session.sent(len(session.next_chunk(9)))
+    session.sent(len(session.next_chunk(9)), 1.0)
     session.close("restart", 2.0)
     out = pdus(response(2)[:9] + flush(session))
     assert out[:-1] == pdus(response(2))
@@ -446,7 +446,7 @@ def test_c33_internal_error_is_generic():
 def test_c45_stalled_reader():
     session = fresh()
     session.receive_data(ResetQuery(2).encode(), 0.0)
-    session.sent(len(session.next_chunk(10)))
+    session.sent(len(session.next_chunk(10)), 0.0)
     assert session.deadline() == 1800.0
     session.tick(1800.0)
     assert session.closing
@@ -456,13 +456,13 @@ def test_c45_stalled_reader():
 def test_a_slow_reader_is_not_stalled_but_limited():
     session = fresh(limits=Limits(response=4000.0))
     session.receive_data(ResetQuery(2).encode(), 0.0)
-    session.sent(1)
+    session.sent(1, 1700.0)
     session.tick(1700.0)
     assert session.deadline() == 3500.0
-    session.sent(1)
+    session.sent(1, 3499.0)
     session.tick(3500.0)
     assert not session.closing
-    session.sent(1)
+    session.sent(1, 3999.0)
     session.tick(4000.0)
     assert session.closing
 
@@ -539,7 +539,7 @@ def test_wants_data_again_when_answers_are_out():
 def test_sent_more_than_given():
     session = fresh()
     with pytest.raises(ValueError, match="never given out"):
-        session.sent(1)
+        session.sent(1, 0.0)
 
 
 # What the owner sees

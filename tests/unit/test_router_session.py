@@ -439,7 +439,7 @@ def test_both_ends_together(version):
             cache.receive_data(query, now)
             if chunk is not None:
                 octets = bytes(chunk)
-                cache.sent(len(octets))
+                cache.sent(len(octets), now)
                 mirror.receive_data(octets, now)
 
     pump(1.0)
@@ -466,7 +466,7 @@ def test_the_real_set_and_the_one_after_it(data):
         cache.receive_data(mirror.session.data_to_send(), now)
         while (chunk := cache.next_chunk(1 << 17)) is not None:
             octets = bytes(chunk)
-            cache.sent(len(octets))
+            cache.sent(len(octets), now)
             mirror.receive_data(octets, now)
 
     pump(1.0)
