@@ -27,7 +27,7 @@ _BECAUSE = {
     Reason.NOT_COVERED: "no VRP covers the prefix",
     Reason.AS: "VRPs cover the prefix, none has this origin",
     Reason.LENGTH: "VRPs of this origin cover the prefix, none allows its length",
-    Reason.AS0: "the VRPs that cover the prefix are for AS 0: nobody may originate it",
+    Reason.AS0: "the VRPs that cover the prefix are for AS 0: nobody may use it",
 }
 
 

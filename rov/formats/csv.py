@@ -40,7 +40,10 @@ def is_header(data: bytes) -> bool:
     (True, False)
     """
     line = data[:MAX_LINE].split(b"\n", 1)[0].decode("utf-8", "replace")
-    names = _columns(next(csv.reader([line.rstrip("\r")]), []))
+    try:
+        names = _columns(next(csv.reader([line.rstrip("\r")], strict=True), []))
+    except csv.Error:
+        return False
     return {"asn", "prefix"} <= set(names)
 
 
