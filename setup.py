@@ -31,9 +31,7 @@ if SANITIZE:
     link_args = flags
 
 extensions = [
-    Extension(
-        f"rov.{source.stem}", [str(source)], extra_compile_args=compile_args, extra_link_args=link_args
-    )
+    Extension(f"rov.{source.stem}", [str(source)], extra_compile_args=compile_args, extra_link_args=link_args)
     for source in sorted(Path("rov").glob("*.pyx"))
 ]
 
