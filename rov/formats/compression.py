@@ -97,12 +97,23 @@ def read_file(path: str | os.PathLike[str]) -> bytes:
     name = os.fsdecode(path)
     try:
         with open(path, "rb") as file:
-            data = file.read(MAX_FILE_BYTES + 1)
+            data = _read(file)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise VrpFileError(name, f"cannot be read: {reason}") from error
     _check_size(len(data), name)
     return data
+
+
+def _read(file: IO[bytes]) -> bytes:
+    """At most MAX_FILE_BYTES and one more, without setting so much memory aside beforehand."""
+    parts = [file.read(min(os.fstat(file.fileno()).st_size, MAX_FILE_BYTES) + 1)]
+    size = len(parts[0])
+    # a pipe states no size
+    while size <= MAX_FILE_BYTES and (part := file.read(min(CHUNK_BYTES, MAX_FILE_BYTES + 1 - size))):
+        parts.append(part)
+        size += len(part)
+    return b"".join(parts)
 
 
 def unpack(data: bytes, name: str) -> bytes:

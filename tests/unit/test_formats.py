@@ -8,6 +8,7 @@ import gzip
 import json
 import lzma
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -414,6 +415,22 @@ def test_a_plain_file_has_the_same_bound(tmp_path: Path, monkeypatch: pytest.Mon
     path.write_bytes(bytes(101))
     with pytest.raises(VrpFileError, match="longer than 100 octets"):
         read(path)
+
+
+def test_a_pipe_states_no_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compression, "CHUNK_BYTES", 100)
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    for limit, fits in ((len(RPKI_CLIENT), True), (len(RPKI_CLIENT) - 1, False)):
+        monkeypatch.setattr(compression, "MAX_FILE_BYTES", limit)
+        writer = threading.Thread(target=fifo.write_text, args=(RPKI_CLIENT,))
+        writer.start()
+        if fits:
+            assert read(fifo) == TWO
+        else:
+            with pytest.raises(VrpFileError, match="longer than"):
+                read(fifo)
+        writer.join()
 
 
 FULL = json.dumps(
