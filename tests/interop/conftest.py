@@ -122,8 +122,14 @@ class Bird(Process):
         self._socket: socket.socket | None = None
 
     def ready(self) -> bool:
-        """Whether its control socket is there."""
-        return self.running() and self.control.exists()
+        """Whether its control socket takes connections: the file is there a moment earlier."""
+        self.running()
+        try:
+            with socket.socket(socket.AF_UNIX) as probe:
+                probe.connect(str(self.control))
+        except (FileNotFoundError, ConnectionRefusedError):
+            return False
+        return True
 
     def ask(self, command: str) -> str:
         """The answer to one command. One at a time: BIRD drops a socket with about eight in its queue."""
