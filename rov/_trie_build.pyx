@@ -9,9 +9,10 @@ cdef enum:
     DEEPEST = 129
 
 # What a slot that needs a node below it may cost, against the words of a wider bitmap: the node's cache
-# line and entries in bytes, and the time of one more step, put as bytes.
+# line and entries in bytes, and the time of one more step put as bytes; and what each range in it costs.
 cdef enum:
     CHILD_BYTES = 112
+    BELOW_BYTES = 16
     WIDEST = 26
 
 # In a value of a range: the keys of the range are one, and divided by a node on the low word.
@@ -288,13 +289,16 @@ cdef void build_list(Builder* b, const Task* task, const uint64_t* key, const ui
 cdef uint64_t cost_of(const Task* task, const uint64_t* key, int bits) noexcept nogil:
     """What a bitmap node of 2^bits slots costs: its words, and the slots that need a node below."""
     cdef int shift = task.width - bits
-    cdef uint64_t within = (<uint64_t>1 << shift) - 1, slot, before = ~<uint64_t>0, children = 0
+    cdef uint64_t within = (<uint64_t>1 << shift) - 1, slot, before = ~<uint64_t>0
+    cdef uint64_t children = 0, below = 0
     cdef uint32_t i
     for i in range(task.first, task.last):
-        slot = key[i] >> shift
-        children += (key[i] & within) != 0 and slot != before
-        before = slot if (key[i] & within) != 0 else before
-    return ((<uint64_t>1 << bits) >> 2) + children * CHILD_BYTES
+        if key[i] & within:
+            slot = key[i] >> shift
+            children += slot != before
+            below += 1
+            before = slot
+    return ((<uint64_t>1 << bits) >> 2) + children * CHILD_BYTES + below * BELOW_BYTES
 
 
 cdef int best_bits(const Task* task, const uint64_t* key) noexcept nogil:
