@@ -13,6 +13,7 @@ VRPS ?=
 LISTEN ?=
 ARGS ?=
 
+, := ,
 EXTENSIONS := $(wildcard rov/*.pyx)
 MODULES := $(patsubst rov/%.pyx,rov.%,$(EXTENSIONS))
 BUILD_INPUT := $(EXTENSIONS) $(wildcard rov/*.pxd) setup.py pyproject.toml
@@ -34,14 +35,19 @@ help:
 build: $(VENV)/.built
 
 # A change of the compiler settings in setup.py must reach C files that Cython takes for fresh.
-$(VENV)/.built: $(BUILD_INPUT)
+define install
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(if $(filter setup.py,$?),rm -f rov/*.c)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
-	touch $@
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '$(1)'
+	touch $(VENV)/.built
+endef
 
-$(VENV)/.tools: $(VENV)/.built
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,lint]'
+$(VENV)/.built: $(BUILD_INPUT)
+	$(call install,.)
+
+# With the tools in one installation, as each one compiles the extensions.
+$(VENV)/.tools: $(BUILD_INPUT)
+	$(call install,.[test$(,)lint])
 	touch $@
 
 run: build
@@ -62,7 +68,7 @@ lint: $(VENV)/.tools
 # A build with checks gets a copy of the tree and its own environment: the normal one stays as it is.
 define copy_to
 	mkdir -p $(1)
-	rm -rf $(addprefix $(1)/,$(COPIED)) $(1)/.venv/.built
+	rm -rf $(addprefix $(1)/,$(COPIED)) $(1)/.venv/.built $(1)/.venv/.tools
 	cp -Rp $(COPIED) $(1)
 	rm -f $(1)/rov/*.so $(1)/rov/*.c
 endef
