@@ -1,8 +1,39 @@
 """Builds the frozen trie of one family: sorted VRPs to ranges of equal covering VRPs, ranges to nodes."""
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
-from libc.stdlib cimport calloc, free, malloc, realloc
+from libc.stdlib cimport free, realloc
 from libc.string cimport memset
+
+# Tables of megabytes in pages of 2 MiB, where the system has them: a fraction of the page faults during the
+# build, and of the address translations during lookups.
+cdef extern from *:
+    """
+    #include <stdlib.h>
+    #if defined(__linux__)
+    #include <sys/mman.h>
+    #define ROV_HUGE_PAGE ((uintptr_t)1 << 21)
+    static void rov_large_pages(void* at, size_t size) {
+        uintptr_t first = ((uintptr_t)at + ROV_HUGE_PAGE - 1) & ~(ROV_HUGE_PAGE - 1);
+        uintptr_t last = ((uintptr_t)at + size) & ~(ROV_HUGE_PAGE - 1);
+        if (at != NULL && first < last)
+            (void)madvise((void*)first, last - first, MADV_HUGEPAGE);
+    }
+    static void *rov_table(size_t size) {
+        void *at = NULL;
+        if (size < ROV_HUGE_PAGE)
+            return malloc(size);
+        if (posix_memalign(&at, ROV_HUGE_PAGE, size))
+            return NULL;
+        rov_large_pages(at, size);
+        return at;
+    }
+    #else
+    #define rov_large_pages(at, size)
+    #define rov_table(size) malloc(size)
+    #endif
+    """
+    void rov_large_pages(void* at, size_t size) noexcept nogil
+    void* rov_table(size_t size) noexcept nogil
 
 # One open prefix for every length of an IPv6 prefix.
 cdef enum:
@@ -64,6 +95,7 @@ cdef bint grow(void** items, size_t* room, size_t needed, size_t size, Builder* 
     if larger == NULL:
         b.failed = True
         return False
+    rov_large_pages(larger, wanted * size)
     items[0] = larger
     room[0] = wanted
     return True
@@ -286,6 +318,10 @@ cdef void build_list(Builder* b, const Task* task, const uint64_t* key, const ui
         set_entry(b, entry + 1 + i, value[task.first + i], task.low)
 
 
+cdef inline uint64_t words_cost(int bits) noexcept nogil:
+    return ((<uint64_t>1 << bits) >> 5) * sizeof(Word)
+
+
 cdef uint64_t cost_of(const Task* task, const uint64_t* key, int bits) noexcept nogil:
     """What a bitmap node of 2^bits slots costs: its words, and the slots that need a node below."""
     cdef int shift = task.width - bits
@@ -298,16 +334,18 @@ cdef uint64_t cost_of(const Task* task, const uint64_t* key, int bits) noexcept 
             children += slot != before
             below += 1
             before = slot
-    return ((<uint64_t>1 << bits) >> 2) + children * CHILD_BYTES + below * BELOW_BYTES
+    return words_cost(bits) + children * CHILD_BYTES + below * BELOW_BYTES
 
 
 cdef int best_bits(const Task* task, const uint64_t* key) noexcept nogil:
-    """How many bits a bitmap node takes: from half to 64 times as many slots as boundaries."""
+    """How many bits a bitmap node takes: up to 128 times as many slots as boundaries."""
     cdef int bits, low = 0, best = 1
     cdef uint64_t cost, least = ~<uint64_t>0
     while low < 31 and (<uint64_t>2 << low) <= task.last - task.first:
         low += 1
-    for bits in range(max(1, low - 1), min(low + 7, min(<int>task.width, <int>WIDEST)) + 1):
+    for bits in range(max(1, low), min(low + 7, min(<int>task.width, <int>WIDEST)) + 1):
+        if words_cost(bits) >= least:
+            break
         cost = cost_of(task, key, bits)
         if cost <= least:
             least = cost
@@ -381,6 +419,7 @@ cdef void build_nodes(Builder* b) noexcept nogil:
     cdef const uint64_t* key
     cdef const uint32_t* value
     add_task(b, NO_ROW, 1, b.key_count, b.key_value[0], 64, False)
+    grow(<void**>&b.tree.entries, &b.entry_room, b.key_count, sizeof(Entry), b)
     if b.failed:
         return
     task = b.tasks[0]
@@ -401,21 +440,27 @@ cdef void build_nodes(Builder* b) noexcept nogil:
 # The whole
 
 
-cdef bint prepare(Builder* b) noexcept nogil:
+cdef void* table(size_t count, size_t size, Builder* b) noexcept nogil:
+    """Memory for a table; NULL, and failed is set, if there is none."""
+    cdef void* items = rov_table(count * size)
+    b.failed |= items == NULL
+    return items
+
+
+cdef void prepare(Builder* b) noexcept nogil:
     """Room for the sweep: two boundaries a row and one, and once more as many on the high word of IPv6."""
     cdef size_t rows = <size_t>b.columns.count + 1, ranges = 2 * rows
-    b.up = <uint32_t*>malloc(rows * sizeof(uint32_t))
-    b.linked = <uint32_t*>calloc(rows, sizeof(uint32_t))
-    b.high = <uint64_t*>malloc(ranges * sizeof(uint64_t))
-    b.value = <uint32_t*>malloc(ranges * sizeof(uint32_t))
+    b.up = <uint32_t*>table(rows, sizeof(uint32_t), b)
+    b.linked = <uint32_t*>table(rows, sizeof(uint32_t), b)
+    b.high = <uint64_t*>table(ranges, sizeof(uint64_t), b)
+    b.value = <uint32_t*>table(ranges, sizeof(uint32_t), b)
     if b.columns.address6 != NULL:
-        b.low = <uint64_t*>malloc(ranges * sizeof(uint64_t))
-        b.key = <uint64_t*>malloc(2 * ranges * sizeof(uint64_t))
-        b.key_value = <uint32_t*>malloc(2 * ranges * sizeof(uint32_t))
-        b.divisions = <Division*>malloc(ranges * sizeof(Division))
-        if b.low == NULL or b.key == NULL or b.key_value == NULL or b.divisions == NULL:
-            return False
-    return b.up != NULL and b.linked != NULL and b.high != NULL and b.value != NULL
+        b.low = <uint64_t*>table(ranges, sizeof(uint64_t), b)
+        b.key = <uint64_t*>table(2 * ranges, sizeof(uint64_t), b)
+        b.key_value = <uint32_t*>table(2 * ranges, sizeof(uint32_t), b)
+        b.divisions = <Division*>table(ranges, sizeof(Division), b)
+    if not b.failed:
+        memset(b.linked, 0, rows * sizeof(uint32_t))
 
 
 cdef void release(Builder* b) noexcept nogil:
@@ -451,7 +496,7 @@ cdef int build_tree(Tree* tree, const Columns* columns) noexcept nogil:
     memset(tree, 0, sizeof(Tree))
     b.tree = tree
     b.columns = columns
-    b.failed = not prepare(&b)
+    prepare(&b)
     if not b.failed:
         tree.vrp_count = columns.count
         sweep(&b)
