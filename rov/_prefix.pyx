@@ -168,7 +168,7 @@ cdef object prefix_error(object text, ParseFault fault):
     if fault == PARSE_NO_SLASH:
         return PrefixError(f"{shown}: expected ADDRESS/LENGTH such as '192.0.2.0/24' or '2001:db8::/32'")
     if fault == PARSE_BAD_IPV4:
-        return PrefixError(f"{shown}: expected four octets of 0 to 255 without leading zeros before the slash")
+        return PrefixError(f"{shown}: expected four octets to 255, none with leading zeros, before the slash")
     if fault == PARSE_BAD_IPV6:
         return PrefixError(f"{shown}: the part before the slash is no IPv6 address")
     if fault == PARSE_BAD_LENGTH:

@@ -1,11 +1,12 @@
 from collections.abc import Callable
-from typing import Any
+from typing import Any, final
 
 import numpy as np
 import numpy.typing as npt
 
 def asn_of(value: object) -> int | None: ...
 
+@final
 class Rows:
     def add(
         self, asn: object, prefix: object, max_length: object, ta: str | None, expires: object

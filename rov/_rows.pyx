@@ -2,6 +2,8 @@
 
 import numpy as np
 
+cimport cython
+
 from cpython.list cimport PyList_GET_ITEM
 from cpython.long cimport PyLong_AsLongLongAndOverflow, PyLong_Check
 from cpython.unicode cimport PyUnicode_AsUTF8AndSize, PyUnicode_Check
@@ -119,6 +121,7 @@ cdef class _Table:
                 self.expires[:n], self.ta[:n])
 
 
+@cython.final
 cdef class Rows:
     """Takes rows of any VRP file and holds them as columns, in the order of the file.
 
