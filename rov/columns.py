@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, Literal
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,7 @@ NO_EXPIRY = 0
 _FOREVER = np.iinfo(np.int64).max
 
 Family = Literal[4, 6]
+Rows: TypeAlias = npt.NDArray[Any] | slice
 
 
 def as_column(values: Any, dtype: Any, name: str, shape: tuple[int, ...]) -> npt.NDArray[Any]:
@@ -93,8 +95,31 @@ class VrpColumns:
         """
         return cls(6, address, length, max_length, asn, expires, ta)
 
+    @classmethod
+    def of(cls, family: Family, vrps: Sequence[Vrp]) -> VrpColumns:
+        """The columns of VRPs that are all of one family, row by row.
+
+        >>> VrpColumns.of(4, [Vrp(Prefix.parse("0.0.0.0/0"), 8, 64496)]).max_length.tolist()
+        [8]
+        """
+        numbers = [vrp.prefix.address for vrp in vrps]
+        low = 2**64 - 1
+        address = (
+            np.array(numbers, np.uint32)
+            if family == 4
+            else np.array([(number >> 64, number & low) for number in numbers], np.uint64).reshape(-1, 2)
+        )
+        length = np.array([vrp.prefix.length for vrp in vrps], np.uint8)
+        max_length = np.array([vrp.max_length for vrp in vrps], np.uint8)
+        return cls(
+            family, address, length, max_length, np.array([vrp.asn for vrp in vrps], np.uint32), None, None
+        )
+
     def __len__(self) -> int:
         return len(self.asn)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return VrpColumns, (self.family, *self.keys, self.expires, self.ta)
 
     def __repr__(self) -> str:
         return f"<VrpColumns IPv{self.family}: {len(self):,} VRPs>"
@@ -108,8 +133,8 @@ class VrpColumns:
         """
         return self.address, self.length, self.max_length, self.asn
 
-    def take(self, rows: npt.NDArray[Any]) -> VrpColumns:
-        """The rows that a bool mask or an index column picks, in that order.
+    def take(self, rows: Rows) -> VrpColumns:
+        """The rows that a bool mask, an index column or a slice picks, in that order; a slice copies nothing.
 
         >>> columns = VrpColumns.ipv4([1, 2], [32, 32], [32, 32], [64496, 64497])
         >>> columns.take(np.array([False, True])).asn.tolist()
@@ -221,3 +246,36 @@ def common(a: VrpColumns, b: VrpColumns) -> tuple[npt.NDArray[np.bool_], npt.NDA
     """
     merge = _columns.common_ipv4 if a.family == 4 else _columns.common_ipv6
     return merge(*a.keys, *b.keys)
+
+
+def _place(columns: VrpColumns, wanted: tuple[int, ...]) -> int:
+    """The first row of sorted columns whose (address, length, max_length, asn) is not below wanted."""
+
+    def key(row: int) -> tuple[int, ...]:
+        address, length, max_length, asn = (column[row].tolist() for column in columns.keys)
+        return address if columns.family == 4 else address[0] << 64 | address[1], length, max_length, asn
+
+    return bisect_left(range(len(columns)), wanted, key=key)
+
+
+def contains(columns: VrpColumns, vrp: Vrp) -> bool:
+    """Whether sorted columns have a row for vrp, which must be of their family.
+
+    >>> contains(VrpColumns.ipv4([0], [0], [8], [64496]), Vrp(Prefix(4, 0, 0), 8, 64497))
+    False
+    """
+    wanted = (vrp.prefix.address, vrp.prefix.length, vrp.max_length, vrp.asn)
+    row = _place(columns, wanted)
+    return next(columns.take(slice(row, row + 1)).vrps(), None) == vrp
+
+
+def under(columns: VrpColumns, prefix: Prefix) -> slice:
+    """The rows of sorted columns whose prefix is prefix or lies under it: always one run.
+
+    >>> under(VrpColumns.ipv4([0, 0, 1 << 31], [0, 1, 1], [8, 8, 8], [1, 1, 1]), Prefix(4, 0, 1))
+    slice(1, 2, None)
+    """
+    if prefix.family != columns.family:
+        return slice(0, 0)
+    beyond = prefix.address + (1 << (prefix.bits - prefix.length))
+    return slice(_place(columns, (prefix.address, prefix.length)), _place(columns, (beyond,)))

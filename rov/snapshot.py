@@ -8,73 +8,29 @@ no part in comparison, so a renewed ROA is no change.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from rov.columns import NO_EXPIRY, VrpColumns, as_column, check, common, concatenate, normal
-from rov.errors import ArgumentError
-from rov.types import MAX_ASN, Aspa, RouterKey, Vrp
-
-MAX_TRUST_ANCHORS = 256
-"""The ta column is a uint8; five trust anchors are in use, and some local ones."""
-
-SKI_OCTETS = 20
-"""A Subject Key Identifier is a SHA-1 hash (RFC 6487 §4.8.2)."""
-
-
-def _union_aspas(aspas: Iterable[Aspa], expires: Sequence[int]) -> dict[int, tuple[set[int], int]]:
-    """Customer to the union of providers; the union is whole for as long as its first part lasts."""
-    union: dict[int, tuple[set[int], int]] = {}
-    for aspa, until in zip(aspas, expires, strict=True):
-        if not 1 <= aspa.customer <= MAX_ASN:
-            raise ArgumentError(f"ASPA customer {aspa.customer}: expected 1 to {MAX_ASN}")
-        if not aspa.providers or not all(0 <= asn <= MAX_ASN for asn in aspa.providers):
-            raise ArgumentError(f"ASPA of AS{aspa.customer}: expected one or more provider ASNs to {MAX_ASN}")
-        providers, earlier = union.get(aspa.customer, (set(), NO_EXPIRY))
-        stated = [time for time in (earlier, until) if time != NO_EXPIRY]
-        union[aspa.customer] = providers | set(aspa.providers), min(stated, default=NO_EXPIRY)
-    return union
-
-
-def _providers(union: set[int]) -> tuple[int, ...]:
-    """AS 0 says "none" and counts only alone (8210bis §5.12)."""
-    return tuple(sorted(union - {0})) or (0,)
-
-
-def _normal_aspas(aspas: Sequence[Aspa], expires: Sequence[int] | None) -> tuple[tuple[Aspa, ...], Any]:
-    union = _union_aspas(aspas, expires if expires is not None else [NO_EXPIRY] * len(aspas))
-    rows = sorted((customer, *entry) for customer, entry in union.items())
-    times = as_column([row[2] for row in rows], np.int64, "aspa_expires", (len(rows),))
-    return tuple(Aspa(customer, _providers(providers)) for customer, providers, _ in rows), times
-
-
-def _normal_keys(
-    keys: Sequence[RouterKey], expires: Sequence[int] | None
-) -> tuple[tuple[RouterKey, ...], Any]:
-    lasting: dict[RouterKey, int] = {}
-    for key, until in zip(keys, expires if expires is not None else [NO_EXPIRY] * len(keys), strict=True):
-        if len(key.ski) != SKI_OCTETS or not 0 <= key.asn <= MAX_ASN:
-            raise ArgumentError(
-                f"router key of AS{key.asn}: expected an SKI of {SKI_OCTETS} octets and an ASN"
-            )
-        seen = lasting.get(key, until)
-        lasting[key] = NO_EXPIRY if NO_EXPIRY in (seen, until) else max(seen, until)
-    rows = tuple(sorted(lasting))
-    return rows, as_column([lasting[key] for key in rows], np.int64, "router_key_expires", (len(rows),))
-
-
-def _merge_ta(names: dict[str, int], snapshot: Snapshot) -> npt.NDArray[np.uint8]:
-    """The table from a snapshot's ta index to the index in names, which grows as needed."""
-    table = np.zeros(MAX_TRUST_ANCHORS, np.uint8)
-    for index, name in enumerate(snapshot.trust_anchors):
-        place = names.setdefault(name, len(names))
-        if place >= MAX_TRUST_ANCHORS:
-            raise ArgumentError(f"more than {MAX_TRUST_ANCHORS} trust anchors in a union")
-        table[index] = place
-    return table
+from rov import snapshot_file
+from rov._elements import MAX_TRUST_ANCHORS, merge_trust_anchors, normal_aspas, normal_keys
+from rov.columns import (
+    NO_EXPIRY,
+    Rows,
+    VrpColumns,
+    as_column,
+    check,
+    common,
+    concatenate,
+    contains,
+    normal,
+    under,
+)
+from rov.errors import ArgumentError, SnapshotFileError
+from rov.types import MAX_ASN, Aspa, Prefix, RouterKey, Vrp
 
 
 class Snapshot:
@@ -140,6 +96,8 @@ class Snapshot:
         if (ipv4.family, ipv6.family) != (4, 6):
             raise ArgumentError("expected IPv4 columns first, then IPv6 columns")
         names = tuple(trust_anchors) or ("",)
+        if len(set(names)) < len(names):
+            raise ArgumentError("trust anchors: expected distinct names")
         highest = max((int(columns.ta.max()) for columns in (ipv4, ipv6) if len(columns)), default=0)
         if highest >= len(names) or len(names) > MAX_TRUST_ANCHORS:
             raise ArgumentError(
@@ -150,8 +108,8 @@ class Snapshot:
         return cls._of(
             normal(ipv4),
             normal(ipv6),
-            _normal_aspas(aspas, aspa_expires),
-            _normal_keys(router_keys, router_key_expires),
+            normal_aspas(aspas, aspa_expires),
+            normal_keys(router_keys, router_key_expires),
             names,
             generated,
         )
@@ -170,8 +128,12 @@ class Snapshot:
         self = object.__new__(cls)
         self.ipv4 = ipv4
         self.ipv6 = ipv6
-        self.aspas, self.aspa_expires = aspas
-        self.router_keys, self.router_key_expires = router_keys
+        self.aspas = aspas[0]
+        self.aspa_expires = as_column(aspas[1], np.int64, "aspa_expires", (len(self.aspas),))
+        self.router_keys = router_keys[0]
+        self.router_key_expires = as_column(
+            router_keys[1], np.int64, "router_key_expires", (len(self.router_keys),)
+        )
         self.trust_anchors = trust_anchors
         self.generated = generated
         self._digest = None
@@ -201,25 +163,40 @@ class Snapshot:
             if not 0 <= vrp.asn <= MAX_ASN or not vrp.prefix.length <= vrp.max_length <= vrp.prefix.bits:
                 raise ArgumentError(f"{vrp}: expected an ASN to {MAX_ASN} and length <= max_length")
             rows[vrp.prefix.family].append(vrp)
-        low = 2**64 - 1
-        addresses6 = [(vrp.prefix.address >> 64, vrp.prefix.address & low) for vrp in rows[6]]
-        addresses = {
-            4: np.array([vrp.prefix.address for vrp in rows[4]], np.uint32),
-            6: np.array(addresses6, np.uint64).reshape(-1, 2),
-        }
-        tables = [
-            VrpColumns(
-                family,
-                addresses[family],
-                np.array([vrp.prefix.length for vrp in rows[family]], np.uint8),
-                np.array([vrp.max_length for vrp in rows[family]], np.uint8),
-                np.array([vrp.asn for vrp in rows[family]], np.uint32),
-                None,
-                None,
-            )
-            for family in (4, 6)
-        ]
-        return cls.build(*tables, aspas=aspas, router_keys=router_keys)
+        ipv4, ipv6 = VrpColumns.of(4, rows[4]), VrpColumns.of(6, rows[6])
+        return cls.build(ipv4, ipv6, aspas=aspas, router_keys=router_keys)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write a binary file that ``Snapshot.open`` maps; a file of that name is replaced in one step.
+
+        OSError: the file cannot be written. ArgumentError: a trust anchor name that is no UTF-8, too
+        long, or ``generated`` beyond 64 bits.
+
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     Snapshot.empty().save(f"{folder}/vrps.rov")
+        ...     Snapshot.open(f"{folder}/vrps.rov") == Snapshot.empty()
+        True
+        """
+        parts = {name: getattr(self, name) for name in snapshot_file.Contents._fields}
+        snapshot_file.write(path, snapshot_file.Contents(**parts))
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> Snapshot:
+        """Map a file that ``save`` wrote: the columns stay in the file, processes share its pages.
+
+        Replace such a file by ``save`` only; writing into it changes what is open. SnapshotFileError:
+        the file is missing, damaged, cut, of another format, or holds a row that is no VRP.
+
+        >>> Snapshot.open("/dev/null")
+        Traceback (most recent call last):
+        rov.errors.SnapshotFileError: /dev/null: expected a saved Snapshot, found no regular file
+        """
+        contents = snapshot_file.read(path)
+        try:
+            return cls.build(**contents._asdict())
+        except ArgumentError as error:
+            raise SnapshotFileError(f"{os.fsdecode(path)}: {error}") from error
 
     def vrps(self) -> Iterator[Vrp]:
         """Every VRP, IPv4 first, in sort order.
@@ -231,6 +208,49 @@ class Snapshot:
         """
         yield from self.ipv4.vrps()
         yield from self.ipv6.vrps()
+
+    def by_asn(self, asn: int) -> Snapshot:
+        """What AS ``asn`` stands in: VRPs with it as origin, its ASPA, its router keys.
+
+        ArgumentError: no ASN.
+
+        >>> Snapshot.build(VrpColumns.ipv4([0, 0], [0, 0], [8, 8], [1, 2])).by_asn(2).ipv4.asn.tolist()
+        [2]
+        """
+        if not hasattr(asn, "__index__") or not 0 <= asn <= MAX_ASN:
+            raise ArgumentError(f"ASN {asn!r}: expected an int from 0 to {MAX_ASN}")
+        return self._select(
+            self.ipv4.asn == asn,
+            self.ipv6.asn == asn,
+            np.array([aspa.customer == asn for aspa in self.aspas], np.bool_),
+            np.array([key.asn == asn for key in self.router_keys], np.bool_),
+        )
+
+    def within(self, prefix: str | Prefix) -> Snapshot:
+        """The VRPs whose prefix is ``prefix`` or lies under it, as views of these columns.
+
+        PrefixError: a text that is no prefix.
+
+        >>> Snapshot.build(VrpColumns.ipv4([0, 1 << 31], [0, 1], [8, 8], [1, 2])).within("128.0.0.0/1")
+        <Snapshot: 1 VRPs (1 IPv4, 0 IPv6), 0 ASPAs, 0 router keys>
+        """
+        wanted = Prefix.parse(prefix) if isinstance(prefix, str) else prefix
+        if not isinstance(wanted, Prefix):
+            raise ArgumentError(f"prefix {prefix!r}: expected a Prefix or a text ADDRESS/LENGTH")
+        return self._vrps_only(under(self.ipv4, wanted), under(self.ipv6, wanted))
+
+    def of_trust_anchor(self, name: str) -> Snapshot:
+        """The VRPs of one trust anchor; ASPAs and router keys do not carry theirs and are left out.
+
+        ArgumentError: a name that is not in ``trust_anchors``.
+
+        >>> Snapshot.build(VrpColumns.ipv4([0], [0], [8], [1]), trust_anchors=["x"]).of_trust_anchor("x")
+        <Snapshot: 1 VRPs (1 IPv4, 0 IPv6), 0 ASPAs, 0 router keys>
+        """
+        if name not in self.trust_anchors:
+            raise ArgumentError(f"trust anchor {name!r}: expected one of {', '.join(self.trust_anchors)}")
+        place = self.trust_anchors.index(name)
+        return self._vrps_only(self.ipv4.ta == place, self.ipv6.ta == place)
 
     def next_expiry(self) -> int | None:
         """The earliest stated time of expiry in unix seconds, None if none is stated.
@@ -255,10 +275,15 @@ class Snapshot:
             return self
         return self._select(*live)
 
+    def _vrps_only(self, ipv4: Rows, ipv6: Rows) -> Snapshot:
+        """VRPs that two masks or slices pick, without ASPAs and router keys."""
+        none = np.zeros(len(self.aspas), np.bool_), np.zeros(len(self.router_keys), np.bool_)
+        return self._select(ipv4, ipv6, *none)
+
     def _select(
         self,
-        ipv4: npt.NDArray[np.bool_],
-        ipv6: npt.NDArray[np.bool_],
+        ipv4: Rows,
+        ipv6: Rows,
         aspas: npt.NDArray[np.bool_],
         router_keys: npt.NDArray[np.bool_],
     ) -> Snapshot:
@@ -299,15 +324,15 @@ class Snapshot:
         if not isinstance(other, Snapshot):
             return NotImplemented
         names = {name: index for index, name in enumerate(self.trust_anchors)}
-        table = _merge_ta(names, other)
+        table = merge_trust_anchors(names, other.trust_anchors)
         times = [time for time in (self.generated, other.generated) if time is not None]
         return Snapshot._of(
             normal(concatenate(self.ipv4, other.ipv4, table[other.ipv4.ta])),
             normal(concatenate(self.ipv6, other.ipv6, table[other.ipv6.ta])),
-            _normal_aspas(
+            normal_aspas(
                 self.aspas + other.aspas, [*self.aspa_expires.tolist(), *other.aspa_expires.tolist()]
             ),
-            _normal_keys(
+            normal_keys(
                 self.router_keys + other.router_keys,
                 [*self.router_key_expires.tolist(), *other.router_key_expires.tolist()],
             ),
@@ -344,6 +369,18 @@ class Snapshot:
             state.update(repr((self.aspas, self.router_keys)).encode())
             self._digest = state.digest()
         return self._digest
+
+    def __iter__(self) -> Iterator[Vrp]:
+        return self.vrps()
+
+    def __contains__(self, vrp: object) -> bool:
+        if not isinstance(vrp, Vrp):
+            return False
+        return contains(self.ipv4 if vrp.prefix.family == 4 else self.ipv6, vrp)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        aspas, keys = (self.aspas, self.aspa_expires), (self.router_keys, self.router_key_expires)
+        return Snapshot._of, (self.ipv4, self.ipv6, aspas, keys, self.trust_anchors, self.generated)
 
     def __len__(self) -> int:
         return len(self.ipv4) + len(self.ipv6)

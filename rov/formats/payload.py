@@ -8,11 +8,11 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
+from rov._elements import SKI_OCTETS
 from rov._rows import asn_of
 from rov.columns import NO_EXPIRY
 from rov.formats.report import Intake
 from rov.formats.times import parse_time
-from rov.snapshot import SKI_OCTETS
 from rov.types import MAX_ASN, Aspa, RouterKey
 
 MAX_PROVIDERS = 10_000
