@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 
-from rov import synth
+from rov import aspa, synth
 from rov.columns import NO_EXPIRY, VrpColumns
 from rov.delta import Delta
 from rov.errors import ArgumentError, DeltaError, PrefixError, RovError, SnapshotFileError, VrpFileError
@@ -42,6 +42,7 @@ __all__ = [
     "VrpColumns",
     "VrpFileError",
     "VrpIndex",
+    "aspa",
     "load",
     "read",
     "read_bytes",
