@@ -15,6 +15,7 @@ import resource
 import signal
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -22,14 +23,13 @@ import uvloop
 
 from rov import Delta, Snapshot
 from rtr_server.cache.current import Current, advanced
-from rtr_server.cache.history import MAX_SESSION_ID, History
+from rtr_server.cache.history import History, new_history
+from rtr_server.cache.store import Store
 from rtr_server.endpoint import Endpoint
 from rtr_server.feed.expiry import Expiry
 from rtr_server.feed.feed import Feed, FeedError, Loaded
 from rtr_server.logs import event
 from rtr_server.protocol.limits import Limits
-from rtr_server.protocol.pdu import VERSIONS
-from rtr_server.protocol.serial import SERIALS
 from rtr_server.protocol.session import CacheSession
 from rtr_server.protocol.source import Timing
 from rtr_server.threads import in_thread
@@ -55,7 +55,7 @@ USUAL_VERSION = 1
 
 
 class Settings(msgspec.Struct, frozen=True):
-    """What the daemon is told: endpoints to serve, those that may be missing, timers, expiry.
+    """What the daemon is told: endpoints to serve, those that may be missing, timers, expiry, state.
 
     >>> Settings(listen=(Endpoint("127.0.0.1", 8323),)).ignore_expiry
     False
@@ -66,24 +66,15 @@ class Settings(msgspec.Struct, frozen=True):
     timing: Timing = Timing()
     limits: Limits = Limits()
     ignore_expiry: bool = False
-
-
-def new_history(timing: Timing) -> History:
-    """A history without data, under random session ids and a random serial, so that none is met twice.
-
-    >>> new_history(Timing()).ready()
-    False
-    """
-    chosen = random.SystemRandom()
-    ids = chosen.sample(range(MAX_SESSION_ID + 1), len(VERSIONS))
-    return History(dict(zip(VERSIONS, ids, strict=True)), chosen.randrange(1, SERIALS), timing=timing)
+    state_dir: Path | None = None
+    """Where sessions survive a restart; None: nowhere."""
 
 
 class Cache:
     """The running daemon. ``run`` serves until a signal; ``started`` is called with what is served where.
 
     Raises FeedError where the feed has no usable set at the start, ListenError where an endpoint cannot
-    be listened on.
+    be listened on, StoreError where the state directory cannot be used.
     """
 
     def __init__(
@@ -96,7 +87,9 @@ class Cache:
     ) -> None:
         self.feed = feed
         self.settings = settings
-        self._current = Current(new_history(settings.timing))
+        self._chosen = random.SystemRandom()
+        self._current = Current(new_history(self._chosen, settings.timing))
+        self._store: Store | None = None
         self.endpoints: list[Endpoint] = []
         self._clock = clock
         self._started = started
@@ -118,6 +111,7 @@ class Cache:
         listener = self._bind()
         self._handle_signals()
         try:
+            await self._open_store()
             if not await self._first_load():
                 return
             listener.start()
@@ -126,6 +120,8 @@ class Cache:
         finally:
             listener.close()
             self.feed.cancel()
+            if self._store is not None:
+                await in_thread(self._store.close)
         event(log, logging.INFO, "ending", reason=reason, routers=len(self._server.connections))
         await self._server.close(reason, GRACE)
 
@@ -163,6 +159,22 @@ class Cache:
     def _new_session(self, now: float) -> CacheSession:
         return CacheSession(self._current, now=now, limits=self.settings.limits)
 
+    async def _open_store(self) -> None:
+        """Go on with the history that was saved, if one was."""
+        if self.settings.state_dir is None:
+            return
+        store = Store(
+            self.settings.state_dir,
+            synthetic=self.feed.synthetic,
+            chosen=self._chosen,
+            wall=self._clock,
+            clock=time.monotonic,
+        )
+        self._current.history = await in_thread(lambda: store.open(self.settings.timing))
+        self._store = store
+        if self.history.snapshot is not None:
+            self._expiry.resume(self.history.snapshot)
+
     async def _first_load(self) -> bool:
         """Load before anyone may connect; False if a signal came first. A feed that is down may come up."""
         loading = asyncio.ensure_future(self._load())
@@ -175,8 +187,16 @@ class Cache:
         except FeedError as error:
             if not error.temporary:
                 raise
-            event(log, logging.ERROR, "no data yet", error=error, answer="error 2 to all queries")
+            await self._first_without_feed(error)
         return True
+
+    async def _first_without_feed(self, error: FeedError) -> None:
+        """What was saved is better than nothing, as far as it has not expired."""
+        if not self.history.ready():
+            event(log, logging.ERROR, "no data yet", error=error, answer="error 2 to all queries")
+            return
+        await self._expire(int(self._clock()))
+        event(log, logging.ERROR, "no data yet, serving the saved set", error=error, vrps=self._count)
 
     async def _serve(self) -> EndReason:
         """Until a signal: watch the feed, load when it is worth while, let expired VRPs go."""
@@ -258,13 +278,22 @@ class Cache:
             event(log, logging.ERROR, "ALL DATA HAVE EXPIRED: routers withdraw them", feed=self.feed.name)
 
     async def _advance(self, live: Snapshot) -> Delta | None:
-        """Diff and encode in a thread, then serve the outcome; the step to it, None if nothing changed."""
+        """Diff, encode and save in a thread, then serve the outcome; the step to it, None if none."""
         versions = {USUAL_VERSION} | self._server.versions
         history = self.history
-        after, delta = await in_thread(lambda: advanced(history, live, time.monotonic(), versions))
+        after, delta = await in_thread(lambda: self._saved(history, live, versions))
         if delta is not None or not history.ready():
             self._current.history = after
         return delta
+
+    def _saved(self, history: History, live: Snapshot, versions: set[int]) -> tuple[History, Delta | None]:
+        """The history after ``live``, on disk before any router is told of it; in a thread."""
+        after, delta = advanced(history, live, time.monotonic(), versions)
+        saved = after if self._store is None else self._store.save(after, delta)
+        if saved is not after:  # under new session ids: nothing of it has been encoded
+            for version in versions:
+                saved.full(version)
+        return saved, delta
 
     def _tell(self, name: str, delta: Delta | None, began: float, **fields: object) -> None:
         """Tell the log what changed, and the routers that something did."""

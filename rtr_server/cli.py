@@ -17,6 +17,7 @@ import click
 
 from rov import ArgumentError
 from rtr_server import app
+from rtr_server.cache.store import StoreError
 from rtr_server.endpoint import Endpoint
 from rtr_server.feed.feed import Feed, FeedError
 from rtr_server.feed.file import FileFeed
@@ -84,6 +85,11 @@ def main() -> None:
     type=click.IntRange(MIN_INTERVAL),
     help="Seconds between fetches of a URL.",
 )
+@click.option(
+    "--state-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Keep session ids, serial and deltas here, so that routers go on after a restart.",
+)
 @click.option("--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.option("-v", "--verbose", is_flag=True, help="Debug lines too: each query, each notify.")
 def serve(
@@ -98,6 +104,7 @@ def serve(
     ignore_expiry: bool,
     skip_bad_rows: bool,
     interval: int,
+    state_dir: Path | None,
     log_format: str,
     verbose: bool,
 ) -> None:
@@ -119,10 +126,11 @@ def serve(
         optional=() if listen else DEFAULT_OPTIONAL,
         timing=timing,
         ignore_expiry=ignore_expiry,
+        state_dir=state_dir,
     )
     try:
         app.run(app.Cache(feed, settings, started=_started))
-    except (FeedError, ListenError) as error:
+    except (FeedError, ListenError, StoreError) as error:
         _fail(error)
 
 

@@ -7,7 +7,8 @@ since steps are composed ahead in aligned blocks of 2, 4, 8 ... as they come in.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from random import Random
 
 import msgspec
 
@@ -152,6 +153,50 @@ class History:
             raise KeyError(serial)
         return self._compose(self._dropped + index, self._dropped + len(self._steps))
 
+    # What the store does
+
+    def steps(self) -> Iterator[tuple[int, float, Delta]]:
+        """The retained steps, oldest first: the serial before, when it was made, what changed.
+
+        >>> list(History({0: 11, 1: 12, 2: 13}, 5, snapshot=Snapshot.empty()).steps())
+        []
+        """
+        for position, step in enumerate(self._steps, self._dropped):
+            delta = self._blocks[1, position]
+            if delta is not None:
+                yield step.before, step.made_at, delta
+
+    def resume(
+        self, steps: Sequence[tuple[int, float, Delta]], snapshot: Snapshot, steps_before: int
+    ) -> None:
+        """Take up saved steps; ``snapshot`` is what the first ``steps_before`` of them led to.
+
+        For a history without a snapshot; its first serial becomes the current one. DeltaError: a step
+        does not follow the one before. ValueError: the steps do not end at that serial.
+
+        >>> history = History({0: 11, 1: 12, 2: 13}, serial=5)
+        >>> history.resume([], Snapshot.empty(), 0)
+        >>> history.ready()
+        True
+        """
+        if not 0 <= steps_before <= len(steps):
+            raise ValueError(f"{steps_before} steps before the set: expected 0 to {len(steps)}")
+        for position, (before, made_at, delta) in enumerate(steps):
+            if add(before, len(steps) - position) != self._first_serial:
+                raise ValueError(f"step {position} is from serial {before}: not in line")
+            self._blocks.update(self._blocks_ending(position, delta))
+            self._steps.append(_Step(before, made_at, _octets(delta)))
+        later = self._compose(steps_before, len(steps))
+        self._view = _View(later.apply(snapshot) if later else snapshot, self._first_serial)
+
+    def renamed(self, session_ids: Mapping[int, int]) -> History:
+        """The same set under other session ids, without the steps, which those ids never had.
+
+        >>> History({0: 11, 1: 12, 2: 13}, serial=5).renamed({0: 1, 1: 2, 2: 3}).session_ids[0]
+        1
+        """
+        return History(session_ids, self.serial, snapshot=self.snapshot, timing=self._timing, keep=self._keep)
+
     # Source
 
     def ready(self) -> bool:
@@ -241,6 +286,25 @@ class History:
             del self._steps[:gone]
             self._dropped += gone
             self._blocks = {key: block for key, block in self._blocks.items() if key[1] >= self._dropped}
+
+
+def new_ids(chosen: Random, avoid: Collection[int] = ()) -> dict[int, int]:
+    """Random session ids, one for each version, none of those to avoid.
+
+    >>> set(new_ids(Random(), avoid=range(65_000)).values()) & set(range(65_000))
+    set()
+    """
+    free = sorted(set(range(MAX_SESSION_ID + 1)) - set(avoid))
+    return dict(zip(VERSIONS, chosen.sample(free, len(VERSIONS)), strict=True))
+
+
+def new_history(chosen: Random, timing: Timing, avoid: Collection[int] = ()) -> History:
+    """A history without data, under random session ids and a random serial, so that none is met twice.
+
+    >>> new_history(Random(), Timing()).ready()
+    False
+    """
+    return History(new_ids(chosen, avoid), chosen.randrange(1, SERIALS), timing=timing)
 
 
 def _join(earlier: Delta | None, later: Delta | None) -> Delta | None:

@@ -40,6 +40,10 @@ class Expiry:
         self._keep(snapshot, live)
         return live
 
+    def resume(self, snapshot: Snapshot) -> None:
+        """Take up a set that was served before a restart; ``run`` says what of it is live."""
+        self._keep(snapshot, snapshot)
+
     def run(self, now: int) -> Snapshot | None:
         """What is live now of the set last accepted; None if there is none. May be empty."""
         if self._accepted is None:

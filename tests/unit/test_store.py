@@ -1,0 +1,601 @@
+"""The store: killed, cut off, full or damaged at every write, no router is ever given wrong data."""
+
+import errno
+import logging
+import os
+import random
+import signal
+import socket
+import stat
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rov import Aspa, Prefix, RouterKey, Snapshot, Vrp, VrpColumns
+from rtr_server.cache import records
+from rtr_server.cache.history import History, Keep, new_ids
+from rtr_server.cache.store import REWRITE_SECONDS, Disk, Store, StoreError
+from rtr_server.protocol.source import Timing
+
+MAX_OPERATIONS = 200
+
+
+def vrps(*numbers):
+    """IPv4, IPv6, ASPAs and router keys, all different with the numbers."""
+    prefixes = [Prefix(4, number << 8, 24) for number in numbers]
+    prefixes += [Prefix(6, number << 80, 48) for number in numbers if number % 2]
+    return Snapshot.from_vrps(
+        [Vrp(prefix, prefix.length, 64496) for prefix in prefixes],
+        [Aspa(64496, tuple(sorted(numbers)))] if numbers else [],
+        [RouterKey(number, bytes(20), b"\x30\x00") for number in numbers],
+    )
+
+
+SETS = [vrps(1, 2), vrps(1, 2, 3), vrps(2, 3), vrps(2, 3, 4, 5), vrps(1, 2)]
+
+
+class Killed(BaseException):
+    """Not an Exception: nothing of the process goes on after it."""
+
+
+class FastDisk(Disk):
+    """Where the process, not the machine, is what fails, nothing need reach the disk."""
+
+    def sync(self, file):
+        pass
+
+
+class KillingDisk(FastDisk):
+    """Ends everything at the k-th call: before it, after half of it; ``cut``: what was not synced is lost."""
+
+    def __init__(self, fatal, *, half=False, cut=False):
+        self.calls = 0
+        self.fatal, self.half, self.cut = fatal, half, cut
+        self.undo = []
+
+    def _count(self, begin=lambda: None):
+        self.calls += 1
+        if self.calls == self.fatal:
+            if self.half:
+                begin()
+            if self.cut:
+                for _, step in reversed(self.undo):
+                    step()
+            raise Killed
+
+    def write(self, file, octets, at):
+        self._count(lambda: os.pwrite(file, octets[: len(octets) // 2], at))
+        path = os.readlink(f"/proc/self/fd/{file}")
+        self.undo.append((path, lambda: zero(path, at, len(octets))))
+        return super().write(file, octets, at)
+
+    def sync(self, file):
+        self._count()
+        super().sync(file)
+        path = os.readlink(f"/proc/self/fd/{file}")
+        synced = "name" if stat.S_ISDIR(os.fstat(file).st_mode) else path
+        self.undo = [entry for entry in self.undo if entry[0] != synced]
+
+    def rename(self, path, target):
+        self._count(lambda: Disk.rename(self, path, target))
+        old = target.read_bytes() if target.exists() else None
+        super().rename(path, target)
+        self.undo.append(("name", lambda: put_back(target, old)))
+
+    def remove(self, path):
+        self._count(lambda: Disk.remove(self, path))
+        old = path.read_bytes() if path.exists() else None
+        super().remove(path)
+        self.undo.append(("name", lambda: put_back(path, old)))
+
+
+def zero(path, at, size):
+    if os.path.exists(path):
+        with open(path, "r+b") as file:
+            file.seek(at)
+            file.write(bytes(size))
+
+
+def put_back(path, old):
+    path.unlink(missing_ok=True)
+    if old is not None:
+        path.write_bytes(old)
+
+
+class FailingDisk(FastDisk):
+    """The k-th call fails, and all after it until ``healed`` if it is to stay so."""
+
+    def __init__(self, first, *, stays):
+        self.calls = 0
+        self.first, self.stays = first, stays
+
+    def _count(self):
+        self.calls += 1
+        if self.calls == self.first or (self.stays and self.calls > self.first):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    def healed(self):
+        self.first, self.stays = 0, False
+
+    def write(self, file, octets, at):
+        half = octets[: max(1, len(octets) // 2)]  # a disk may also take less than it is given
+        try:
+            self._count()
+        except OSError:
+            super().write(file, half, at)
+            raise
+        return super().write(file, half, at)
+
+    def sync(self, file):
+        self._count()
+        super().sync(file)
+
+    def rename(self, path, target):
+        self._count()
+        super().rename(path, target)
+
+    def remove(self, path):
+        self._count()
+        super().remove(path)
+
+
+class Life:
+    """One process after another over one directory, and what their routers were told."""
+
+    def __init__(self, directory):
+        self.directory = directory
+        self.now = 1_000.0
+        self.told = []
+        self.store = None
+
+    def start(self, disk=None, *, synthetic=False, seed=None):
+        self.end()
+        self.store = Store(
+            self.directory,
+            synthetic=synthetic,
+            chosen=random.Random(seed),
+            wall=lambda: 1_700_000_000 + self.now,
+            clock=lambda: self.now,
+            disk=disk or FastDisk(),
+        )
+        self.history = self.store.open(Timing())
+        if self.history.ready():
+            self.tell()
+
+    def end(self):
+        if self.store is not None:
+            self.store.close()
+
+    def serve(self, snapshot):
+        self.now += 60
+        delta = self.history.update(snapshot, self.now)
+        self.history = self.store.save(self.history, delta)
+        self.tell()
+
+    def tell(self):
+        self.told.append((dict(self.history.session_ids), self.history.serial, self.history.snapshot))
+
+    def check(self):
+        """Every router that was ever told anything gets the right diff or Cache Reset; who got a diff."""
+        known = []
+        for ids, serial, snapshot in self.told:
+            shared = set(ids.values()) & set(self.history.session_ids.values())
+            assert ids == self.history.session_ids or not shared
+            right = False
+            if shared and self.history.ready() and self.history.diff(1, serial) is not None:
+                delta = self.history.delta_since(serial)
+                assert (delta.apply(snapshot) if delta else snapshot) == self.history.snapshot
+                right = True
+            known.append(right)
+        return known
+
+
+@pytest.fixture
+def life(tmp_path):
+    found = Life(tmp_path / "state")
+    yield found
+    found.end()
+
+
+def two_processes(life, disk):
+    """A first start, added steps, a journal written anew; then a restart, and the same again."""
+    for _ in range(2):
+        life.start(disk)
+        for snapshot in SETS[:3]:
+            life.serve(snapshot)
+        life.now += REWRITE_SECONDS
+        for snapshot in SETS[3:]:
+            life.serve(snapshot)
+
+
+def test_all_of_it_is_there_after_a_restart(life):
+    life.start()
+    for snapshot in SETS:
+        life.serve(snapshot)
+    before = life.history
+    life.start()
+    assert life.history.session_ids == before.session_ids
+    assert (life.history.serial, life.history.serials) == (before.serial, before.serials)
+    assert life.history.snapshot == before.snapshot
+    assert [delta for *_, delta in life.history.steps()] == [delta for *_, delta in before.steps()]
+    assert [made for _, made, _ in life.history.steps()] == pytest.approx(
+        [made for _, made, _ in before.steps()]
+    )
+    assert life.check() == [True] * 6
+
+
+@pytest.mark.parametrize("how", [{}, {"half": True}, {"cut": True}, {"half": True, "cut": True}])
+def test_killed_at_every_write(tmp_path, how):
+    for fatal in range(1, MAX_OPERATIONS):
+        life = Life(tmp_path / str(fatal))
+        disk = KillingDisk(fatal, **how)
+        try:
+            two_processes(life, disk)
+        except Killed:
+            told = len(life.told)
+            life.start()
+            known = life.check()
+            assert not told or known[told - 1], f"call {fatal}: the last one told has to start anew"
+            life.serve(vrps(7, 8))
+            life.check()
+            life.start()
+            assert life.history.snapshot == vrps(7, 8)
+            life.check()
+            assert not list(life.directory.glob("*.damaged"))
+            life.end()
+        else:
+            life.end()
+            break
+    assert disk.calls < fatal < MAX_OPERATIONS
+    assert fatal > 50
+
+
+@pytest.mark.parametrize("stays", [True, False])
+def test_a_disk_that_fails_at_every_write(tmp_path, caplog, stays):
+    for first in range(1, MAX_OPERATIONS):
+        life = Life(tmp_path / str(first))
+        disk = FailingDisk(first, stays=stays)
+        two_processes(life, disk)
+        assert life.history.snapshot == SETS[-1], "it goes on serving"
+        if disk.calls < first:
+            life.end()
+            break
+        crashed = life.told[-1]
+        life.start()
+        life.check()
+        life.serve(vrps(9))
+        life.check()
+        life.told.append(crashed)
+        life.check()
+        life.end()
+    assert 50 < first < MAX_OPERATIONS
+    assert any("state not saved" in record.getMessage() for record in caplog.records)
+
+
+@pytest.mark.parametrize("first", range(1, 40, 3))
+def test_a_disk_that_has_room_again(life, first):
+    disk = FailingDisk(first, stays=True)
+    two_processes(life, disk)
+    disk.healed()
+    life.serve(vrps(6))
+    last = life.history
+    life.start()
+    assert (life.history.session_ids, life.history.serial) == (last.session_ids, last.serial)
+    assert life.check()[-1]
+
+
+def test_a_failed_save_whose_head_stays_is_another_session(life):
+    life.start()
+    life.serve(SETS[0])
+    before = life.history
+    life.start(FailingDisk(1, stays=True))
+    life.serve(SETS[1])
+    assert not set(life.history.session_ids.values()) & set(before.session_ids.values())
+    assert life.history.full(1).session_id == life.history.session_ids[1]
+    life.start()
+    assert (life.history.session_ids, life.history.serial) == (before.session_ids, before.serial)
+    life.serve(SETS[2])
+    life.check()
+
+
+def test_a_failed_save_whose_head_goes_is_the_same_session(life):
+    life.start()
+    life.serve(SETS[0])
+    before = dict(life.history.session_ids)
+    life.start(FailingDisk(1, stays=False))
+    life.serve(SETS[1])
+    assert life.history.session_ids == before
+    life.start()
+    assert not life.history.ready()
+    assert not set(life.history.session_ids.values()) & set(before.values())
+
+
+@pytest.mark.parametrize("name", ["head", "journal-1", "session-ids"])
+def test_damage_all_over_a_file(life, caplog, name):
+    life.start(seed=1)
+    life.serve(SETS[0])
+    life.serve(SETS[1])
+    old = dict(life.history.session_ids)
+    life.end()
+    whole = {path.name: path.read_bytes() for path in life.directory.iterdir()}
+    octets = whole[name]
+    damages = [octets[:at] + bytes([octets[at] ^ 0x55]) + octets[at + 1 :] for at in range(0, len(octets), 3)]
+    damages += [octets[:at] for at in range(0, len(octets), 16)]
+    for damaged in damages:
+        for path in life.directory.iterdir():
+            path.unlink()
+        for each, content in whole.items():
+            (life.directory / each).write_bytes(damaged if each == name else content)
+        caplog.clear()
+        life.start(seed=1)  # the same chance as the first time: only what is remembered makes a difference
+        assert any("state damaged, set aside" in record.getMessage() for record in caplog.records)
+        assert (life.directory / f"{name}.damaged").read_bytes() == damaged
+        if name == "session-ids":
+            assert life.history.session_ids == old
+        else:
+            assert not life.history.ready()
+            assert not set(life.history.session_ids.values()) & set(old.values())
+        life.serve(SETS[2])
+        life.check()
+        life.end()
+
+
+def test_damage_behind_the_head_does_not_matter(life):
+    life.start()
+    life.serve(SETS[0])
+    with (life.directory / "journal-1").open("ab") as file:
+        file.write(b"half a step")
+    life.start()
+    assert life.history.snapshot == SETS[0]
+    life.serve(SETS[1])
+    life.start()
+    assert life.history.snapshot == SETS[1]
+    assert all(life.check())
+
+
+def test_an_older_journal_under_the_head_is_damage(life):
+    """Whole records, but not those that the head was written for."""
+    life.start()
+    life.serve(SETS[0])
+    old = (life.directory / "journal-1").read_bytes()
+    head = records.read_one((life.directory / "head").read_bytes(), records.Head)
+    life.serve(SETS[1])
+    life.end()
+    (life.directory / "journal-1").write_bytes(old)
+    life.start()
+    assert not life.history.ready()
+    assert head.octets == len(old)
+    assert (life.directory / "journal-1.damaged").exists()
+
+
+def test_another_format_is_set_aside(life, monkeypatch, caplog):
+    monkeypatch.setattr(records, "FORMAT", 2)
+    life.start()
+    life.serve(SETS[0])
+    monkeypatch.undo()
+    life.start()
+    assert not life.history.ready()
+    assert (life.directory / "head.damaged").exists()
+    assert "format 2: expected 1" in str([record.fields for record in caplog.records])
+
+
+def test_a_head_cannot_name_a_file_elsewhere(life):
+    life.start()
+    life.serve(SETS[0])
+    life.end()
+    head = life.directory / "head"
+    crooked = records.read_one(head.read_bytes(), records.Head)
+    outside = life.directory.parent / "outside"
+    (life.directory / "journal-1").rename(outside)
+    named = {name: getattr(crooked, name) for name in crooked.__struct_fields__} | {"journal": "../outside"}
+    head.write_bytes(records.seal(b"", records.Head(**named))[1])
+    life.start()
+    assert not life.history.ready()
+    assert outside.exists()
+
+
+def test_made_up_data_and_real_ones_do_not_continue_each_other(life):
+    life.start(synthetic=True)
+    life.serve(SETS[0])
+    life.start(synthetic=False)
+    assert not life.history.ready()
+    life.serve(SETS[1])
+    life.check()
+    assert not set(life.told[0][0].values()) & set(life.told[-1][0].values())
+
+
+def test_times_of_expiry_and_trust_anchors_come_back(life):
+    columns = VrpColumns.ipv6(
+        np.array([[1 << 63, 0]], np.uint64), [1], [48], [2**32 - 1], [1_800_000_000], [1]
+    )
+    given = Snapshot.build(None, columns, trust_anchors=["a", "ü"], generated=7)
+    life.start()
+    life.serve(given)
+    life.start()
+    found = life.history.snapshot
+    assert found == given
+    assert (found.ipv6.expires.tolist(), found.ipv6.ta.tolist()) == ([1_800_000_000], [1])
+    assert (found.trust_anchors, found.generated) == (("a", "ü"), 7)
+
+
+def test_renewed_times_are_written_once_an_hour(life):
+    def renewed(expires):
+        return Snapshot.build(VrpColumns.ipv4([0], [0], [8], [64496], [expires]))
+
+    life.start()
+    life.serve(renewed(1))
+    disk = KillingDisk(0)
+    life.store._disk = disk
+    life.serve(renewed(2))
+    assert disk.calls == 0, "nothing that a router could see has changed"
+    life.now += REWRITE_SECONDS
+    life.serve(renewed(3))
+    life.start()
+    assert life.history.snapshot.next_expiry() == 3
+
+
+def test_a_journal_does_not_grow_for_ever(life, monkeypatch):
+    monkeypatch.setattr("rtr_server.cache.store.REWRITE_OCTETS", 1_000)
+    life.start()
+    for count in range(60):
+        life.serve(vrps(count % 7))
+        if count % 10 == 9:
+            life.start()
+    (journal,) = life.directory.glob("journal-*")
+    assert int(journal.name.split("-")[1]) > 3
+    life.start()
+    assert all(life.check())
+
+
+def test_a_step_too_large_to_be_retained(life):
+    life.start()
+    life.history = History(life.history.session_ids, 5, timing=Timing(), keep=Keep(octets=0))
+    life.serve(SETS[0])
+    life.serve(SETS[1])
+    life.start()
+    assert (life.history.snapshot, life.history.serials) == (SETS[1], [])
+
+
+def test_a_directory_has_one_owner(life, tmp_path):
+    life.start()
+    with pytest.raises(StoreError, match="another process uses it"):
+        Life(life.directory).start()
+    life.start()
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match="File exists"):
+        Life(tmp_path / "file").start()
+
+
+def test_after_close_nothing_is_written(life):
+    life.start()
+    life.serve(SETS[0])
+    before = {path: path.read_bytes() for path in life.directory.iterdir()}
+    life.end()
+    life.serve(SETS[1])
+    assert {path: path.read_bytes() for path in life.directory.iterdir()} == before
+
+
+def test_new_ids_avoid_the_old():
+    assert set(new_ids(random.Random(1), avoid=range(3, 65_536)).values()) == {0, 1, 2}
+
+
+# A process
+
+
+def exchange(where, query):
+    """What a router of version 1 gets for a query: session id, serial, prefix PDUs; None: Cache Reset."""
+    host, port = where.split(":")
+    prefixes = []
+    with socket.create_connection((host, int(port)), timeout=20) as peer, peer.makefile("rb") as stream:
+        peer.sendall(query)
+        while True:
+            _, kind, session_id, length = struct.unpack(">BBHL", head := stream.read(8))
+            body = stream.read(length - 8)
+            if kind == 8:
+                return None
+            if kind == 7:
+                return session_id, struct.unpack(">L", body[:4])[0], prefixes
+            if kind == 4:
+                prefixes.append(head + body)
+
+
+RESET_QUERY = struct.pack(">BBHL", 1, 2, 0, 8)
+
+
+def serial_query(session_id, serial):
+    return struct.pack(">BBHLL", 1, 1, session_id, 12, serial)
+
+
+@pytest.fixture
+def serve(tmp_path, free_port):
+    running = []
+
+    def start(*arguments):
+        where = f"127.0.0.1:{free_port()}"
+        command = [sys.executable, "-m", "rtr_server", "serve", *map(str, arguments), "--listen", where]
+        with (tmp_path / f"log{len(running)}").open("w") as stderr:
+            server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True)
+        running.append(server)
+        server.where, server.log = where, Path(stderr.name)
+        assert "Serving" in server.stdout.readline(), server.log.read_text()
+        return server
+
+    yield start
+    for server in running:
+        server.kill()
+        server.wait()
+        server.stdout.close()
+
+
+def test_a_router_goes_on_after_kill_9(serve, tmp_path, free_port):
+    path, state = tmp_path / "vrps.csv", tmp_path / "deep" / "state"
+    header = "ASN,IP Prefix,Max Length,Trust Anchor\n"
+    path.write_text(header + "AS64496,192.0.2.0/24,24,x\n")
+    server = serve("--vrps", path, "--state-dir", state)
+    session_id, serial, prefixes = exchange(server.where, RESET_QUERY)
+    assert len(prefixes) == 1
+
+    server.send_signal(signal.SIGKILL)
+    server.wait()
+    server = serve("--vrps", path, "--state-dir", state)
+    assert exchange(server.where, serial_query(session_id, serial)) == (session_id, serial, [])
+    assert "state restored" in server.log.read_text()
+
+    server.send_signal(signal.SIGKILL)
+    server.wait()
+    path.write_text(header + "AS64496,192.0.2.0/24,24,x\nAS64497,198.51.100.0/24,24,x\n")
+    server = serve("--vrps", path, "--state-dir", state)
+    answer = exchange(server.where, serial_query(session_id, serial))
+    assert answer[:2] == (session_id, (serial + 1) % 2**32)
+    assert [pdu.hex() for pdu in answer[2]] == ["010400000000001401181800c63364000000fbf1"]
+
+    server.send_signal(signal.SIGKILL)
+    server.wait()
+    server = serve("--vrps", f"http://127.0.0.1:{free_port()}/vrps.json", "--state-dir", state)
+    assert "serving the saved set" in server.log.read_text()
+    assert exchange(server.where, serial_query(*answer[:2])) == (*answer[:2], [])
+    assert len(exchange(server.where, RESET_QUERY)[2]) == 2
+
+    ended = subprocess.run(
+        [sys.executable, "-m", "rtr_server", "serve", "--vrps", path, "--state-dir", state],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ended.returncode == 2
+    assert ended.stderr == f"rtr-server: state directory {state}: another process uses it\n"
+
+
+def test_without_a_state_dir_a_restart_is_another_session(serve, tmp_path):
+    path = tmp_path / "vrps.csv"
+    path.write_text("ASN,IP Prefix,Max Length,Trust Anchor\nAS64496,192.0.2.0/24,24,x\n")
+    server = serve("--vrps", path)
+    session_id, serial, _ = exchange(server.where, RESET_QUERY)
+    server.kill()
+    server = serve("--vrps", path)
+    assert exchange(server.where, serial_query(session_id, serial)) is None
+
+
+def test_an_update_is_on_disk_before_it_is_served(life):
+    """A process that is killed between the save and the swap has told nobody: the disk is ahead."""
+    life.start()
+    life.serve(SETS[0])
+    told = list(life.told)
+    life.serve(SETS[1])
+    life.told = told
+    life.start()
+    assert life.history.snapshot == SETS[1]
+    assert all(life.check())
+
+
+def test_a_failure_is_said_with_its_reason(life, caplog):
+    caplog.set_level(logging.INFO, "rtr_server")
+    life.start(FailingDisk(1, stays=True))
+    life.serve(SETS[0])
+    said = [record.fields["error"] for record in caplog.records if record.getMessage() == "state not saved"]
+    assert "No space left" in str(said[0])
