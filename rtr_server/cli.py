@@ -1,6 +1,7 @@
-"""The command ``rtr-server``: serve VRPs to routers, dump what a cache serves.
+"""The command ``rtr-server``: serve VRPs to routers, dump what a cache serves, probe how it behaves.
 
-Exit codes: 0 done, 2 wrong usage or a failure that the line on standard error names, 130 interrupted.
+Exit codes: 0 done, 1 (probe) a cache that breaks a MUST, 2 wrong usage or a failure that the line on
+standard error names, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import click
+from rich.console import Console
 
 from rov import ArgumentError
 from rtr_server import app
@@ -26,7 +28,9 @@ from rtr_server.feed.url import DEFAULT_INTERVAL, UrlFeed
 from rtr_server.logs import configure, event
 from rtr_server.protocol.pdu import VERSIONS
 from rtr_server.protocol.source import Timing
+from rtr_server.tools import checks, probe_report
 from rtr_server.tools import dump as mirror
+from rtr_server.tools import probe as prober
 from rtr_server.transport.listen import ListenError
 
 DEFAULT_PORT = 8323
@@ -42,6 +46,7 @@ SYNTHETIC_SEED = 1
 MIN_INTERVAL = 10
 """Seconds between fetches of a URL at least, out of courtesy to whoever serves it."""
 
+BROKEN = 1
 FAILURE = 2
 INTERRUPTED = 130
 
@@ -198,6 +203,55 @@ def dump(cache: Endpoint, rtr_version: int | None, form: str, output: Path | Non
         f"{found.octets:,} octets in {found.seconds:.2f} s",
         err=True,
     )
+
+
+@main.command()
+@click.argument("cache", type=ENDPOINT)
+@click.option("--json", "as_json", is_flag=True, help="JSON instead of a table.")
+@click.option(
+    "--timeout", default=3.0, show_default=True, type=click.FloatRange(0.1, 10), help="Seconds for an answer."
+)
+@click.option("--only", metavar="C26,...", help="These checks alone.")
+def probe(cache: Endpoint, as_json: bool, timeout: float, only: str | None) -> None:
+    """Check how the RTR cache at HOST:PORT keeps to RFC 6810, RFC 8210 and 8210bis.
+
+    Behaves as routers do, well and badly, on some thirty connections one after another, for less than a
+    minute. Exit code 1 if the cache breaks a MUST, 2 if it cannot be reached.
+    """
+    chosen = _chosen(only)
+    try:
+        with Console(stderr=True).status("probing") as status:
+            results = prober.run(
+                prober.Probe(cache, timeout=timeout),
+                chosen,
+                lambda done, check: status.update(f"{done} of {len(chosen)}: {check.number} {check.what}"),
+            )
+        if as_json:
+            probe_report.write_json(results, cache, sys.stdout)
+        else:
+            probe_report.write_table(results, sys.stdout)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _hush()
+    except prober.UnreachableError as error:
+        _fail(error)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    found = probe_report.counts(results)
+    click.echo(f"{cache}: {found['pass']} pass, {found['fail']} fail, {found['skip']} skipped", err=True)
+    sys.exit(BROKEN if prober.failed(results) else 0)
+
+
+def _chosen(only: str | None) -> list[prober.Check]:
+    if only is None:
+        return checks.CHECKS
+    names = {name.strip().upper() for name in only.split(",")}
+    unknown = names.difference(checks.numbers())
+    if unknown:
+        raise click.UsageError(
+            f"--only {', '.join(sorted(unknown))}: expected some of {', '.join(checks.numbers())}"
+        )
+    return [check for check in checks.CHECKS if check.number in names]
 
 
 @contextlib.contextmanager

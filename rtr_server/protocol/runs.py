@@ -10,7 +10,7 @@ _HEADER_COLUMNS = (0, 1, 4, 5, 6, 7)
 """Version, type and length: octets 2 and 3 are to be ignored."""
 
 
-def run_length(data: bytes, offset: int, size: int) -> int:
+def run_length(data: bytes | bytearray, offset: int, size: int) -> int:
     """How many whole PDUs of size octets, with the header found at offset, stand there one after another.
 
     >>> pdu = bytes.fromhex("0104000000000014") + bytes(12)
@@ -29,7 +29,7 @@ def run_length(data: bytes, offset: int, size: int) -> int:
     return found
 
 
-def _run_in_window(data: bytes, model: int, start: int, count: int, size: int) -> int:
+def _run_in_window(data: bytes | bytearray, model: int, start: int, count: int, size: int) -> int:
     """Strip what equals the model's octet from each column of the headers: what goes is the run."""
     for column in _HEADER_COLUMNS:
         octets = data[start + column : start + count * size : size]
