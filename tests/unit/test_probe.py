@@ -74,7 +74,7 @@ class FakeCache:
     def drain(self, session):
         while chunk := session.next_chunk(1 << 20):
             yield bytes(chunk)
-            session.sent(len(chunk))
+            session.sent(len(chunk), time.monotonic())
 
 
 @pytest.fixture
