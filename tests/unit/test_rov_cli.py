@@ -124,7 +124,7 @@ def test_validate_many_from_stdin_in_batches(
     path: str, capsys: Output, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO("192.0.2.0/24 64496\n" * 7 + "192.0.2.0/24 1\n"))
-    monkeypatch.setattr(cli, "LINES_PER_BATCH", 3)
+    monkeypatch.setattr("rov.cli.validate.LINES_PER_BATCH", 3)
     assert cli.main(["validate", "--vrps", path, "--fail-on", "invalid"]) == 1
     states = [line.split()[2] for line in capsys.readouterr().out.splitlines()]
     assert states == ["valid"] * 7 + ["invalid"]

@@ -1,0 +1,86 @@
+"""The command ``rov``: one module for each subcommand, imported when it is asked for.
+
+Exit codes: 0 done; 1 found what --fail-on names; 2 wrong usage or input; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+
+import click
+
+from rov.cli.shared import EXIT_ERROR
+from rov.errors import RovError
+
+EXIT_INTERRUPTED = 130
+EXIT_BROKEN_PIPE = 141
+"""128 + SIGPIPE, as a shell shows for any program whose reader went away."""
+
+SUBCOMMANDS = {
+    "info": "rov.cli.info:info",
+    "synth": "rov.cli.synth:synth_group",
+    "validate": "rov.cli.validate:validate",
+}
+"""Each subcommand as MODULE:NAME: ``rov validate`` need not wait for what only ``rov audit`` imports."""
+
+
+class _Subcommands(click.Group):
+    """The subcommands, each imported at its first use."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(SUBCOMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in SUBCOMMANDS:
+            return None
+        module, _, name = SUBCOMMANDS[cmd_name].partition(":")
+        command = getattr(importlib.import_module(module), name)
+        assert isinstance(command, click.Command)
+        return command
+
+
+@click.group(cls=_Subcommands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="rovkit", prog_name="rov")
+def app() -> None:
+    """BGP route origin validation."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; the exit code.
+
+    >>> main(["synth", "vrps", "--count", "0", "--output", "-"])
+    2
+    """
+    return _guarded(sys.argv[1:] if arguments is None else arguments)
+
+
+def _guarded(arguments: list[str]) -> int:
+    """Every way to end, as an exit code and at most one line on stderr."""
+    try:
+        # not app.main: it takes a broken pipe for an error of its own
+        with app.make_context("rov", arguments) as context:
+            code = app.invoke(context)
+        sys.stdout.flush()
+        return int(code or 0)
+    except click.exceptions.Exit as done:
+        return done.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # what is still buffered has no reader either: the interpreter must not try to flush it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_BROKEN_PIPE
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        return EXIT_ERROR
+    except click.ClickException as error:
+        return _fail(error.format_message())
+    except (RovError, OSError) as error:
+        return _fail(str(error))
+
+
+def _fail(message: str) -> int:
+    click.echo(f"rov: error: {' '.join(message.split())}", err=True)
+    return EXIT_ERROR

@@ -1,0 +1,82 @@
+"""What the subcommands of ``rov`` share: exit codes, argument types, options, the notice of long work."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+import click
+from rich.console import Console
+
+from rov._rows import asn_of
+from rov.formats import ReadReport, read_report
+from rov.index import VrpIndex
+from rov.types import MAX_ASN
+
+EXIT_FOUND = 1
+EXIT_ERROR = 2
+
+QUIET_SECONDS = 2.0
+"""What takes longer says on a terminal that it is at work."""
+
+C = TypeVar("C", bound=Callable[..., Any])
+
+
+@contextlib.contextmanager
+def busy(what: str) -> Iterator[None]:
+    """Tell on stderr what goes on, if it is a terminal and this takes long."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield
+        return
+    status = console.status(what)
+    timer = threading.Timer(QUIET_SECONDS, status.start)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        status.stop()
+
+
+class AsnType(click.ParamType[int]):
+    """An AS number, 13335 or AS13335."""
+
+    name = "asn"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        asn = asn_of(value)
+        if asn is None:
+            self.fail(f"{value!r}: expected an AS number from 0 to {MAX_ASN} such as 13335 or AS13335")
+        return asn
+
+
+def strict_option(command: C) -> C:
+    """--strict / --no-strict of every command that reads VRPs."""
+    explained = "Refuse a file with a bad row, or leave such rows out."
+    return click.option("--strict/--no-strict", default=True, show_default=True, help=explained)(command)
+
+
+def json_option(command: C) -> C:
+    """--json of every command that answers."""
+    return click.option("--json", "as_json", is_flag=True, help="Write JSON.")(command)
+
+
+def read_vrps(path: str, strict: bool) -> ReadReport:
+    """A VRP file, read with a notice that it goes on; VrpFileError or OSError where it cannot be."""
+    with busy(f"reading {path}"):
+        return read_report(path, strict=strict)
+
+
+def read_index(path: str, strict: bool) -> VrpIndex:
+    """A VRP file and the index that answers for it; bad rows left out are told on stderr."""
+    report = read_vrps(path, strict)
+    if report.skipped_count:
+        click.echo(
+            f"rov: {path}: {report.skipped_count} bad rows left out, first {report.skipped[0]}", err=True
+        )
+    with busy(f"indexing {path}"):
+        return VrpIndex(report.snapshot)

@@ -1,0 +1,23 @@
+"""The command ``rtr-server``: one module for each subcommand.
+
+Exit codes: 0 done, 1 (probe) a cache that breaks a MUST, 2 wrong usage or a failure that the line on
+standard error names, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import click
+
+from rtr_server.cli.dump import dump
+from rtr_server.cli.probe import probe
+from rtr_server.cli.serve import serve
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="rovkit")
+def main() -> None:
+    """An RTR cache: serves VRPs to routers (RFC 6810, RFC 8210, 8210bis)."""
+
+
+for _command in (serve, dump, probe):
+    main.add_command(_command)

@@ -1,0 +1,64 @@
+"""``rtr-server dump``: the full set of a cache, as a VRP file."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TextIO
+
+import click
+
+from rtr_server.cli.shared import ENDPOINT, INTERRUPTED, fail, hush
+from rtr_server.endpoint import Endpoint
+from rtr_server.protocol.pdu import VERSIONS
+from rtr_server.tools import dump as mirror
+
+
+@click.command()
+@click.argument("cache", type=ENDPOINT)
+@click.option("--rtr-version", type=click.IntRange(VERSIONS[0], VERSIONS[-1]), help="Default: the highest.")
+@click.option("--format", "form", type=click.Choice(["csv", "json"]), default="csv", show_default=True)
+@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Default: standard output.")
+@click.option("--timeout", default=60.0, show_default=True, type=click.FloatRange(0, min_open=True))
+def dump(cache: Endpoint, rtr_version: int | None, form: str, output: Path | None, timeout: float) -> None:
+    """Get the full set of the RTR cache at HOST:PORT, as a VRP file; a summary on standard error."""
+    try:
+        found = mirror.fetch(cache, version=rtr_version, timeout=timeout)
+        with _opened(output) as out:
+            if form == "csv":
+                mirror.write_csv(found.snapshot, out)
+            else:
+                mirror.write_json(found, out)
+            out.flush()
+    except BrokenPipeError:
+        hush()
+    except (mirror.DumpError, OSError) as error:
+        fail(error)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    snapshot = found.snapshot
+    click.echo(
+        f"{len(snapshot):,} VRPs ({len(snapshot.ipv4):,} IPv4, {len(snapshot.ipv6):,} IPv6), "
+        f"{len(snapshot.aspas):,} ASPAs, {len(snapshot.router_keys):,} router keys; RTR version "
+        f"{found.version}, session {found.session_id}, serial {found.serial}; "
+        f"{found.octets:,} octets in {found.seconds:.2f} s",
+        err=True,
+    )
+
+
+@contextlib.contextmanager
+def _opened(output: Path | None) -> Iterator[TextIO]:
+    """Standard output, or a file that appears when it is complete."""
+    if output is None:
+        yield sys.stdout
+        return
+    partial = output.with_name(f".{output.name}.{os.getpid()}")
+    try:
+        with partial.open("w", encoding="utf-8") as out:
+            yield out
+        partial.replace(output)
+    finally:
+        partial.unlink(missing_ok=True)
