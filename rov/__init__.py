@@ -18,7 +18,7 @@ from rov.formats import BadRow, ReadReport, read, read_bytes, read_report
 from rov.index import VrpIndex
 from rov.routes import RouteBatch
 from rov.snapshot import Snapshot
-from rov.types import Aspa, Prefix, Reason, RouterKey, State, Validity, Vrp
+from rov.types import Aspa, Prefix, PrefixLike, Reason, RouterKey, State, Validity, Vrp
 
 __all__ = [
     "NO_EXPIRY",
@@ -29,6 +29,7 @@ __all__ = [
     "DeltaError",
     "Prefix",
     "PrefixError",
+    "PrefixLike",
     "ReadReport",
     "Reason",
     "RouteBatch",

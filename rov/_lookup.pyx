@@ -2,17 +2,15 @@
 
 from cpython.long cimport PyLong_AsLongLongAndOverflow, PyLong_Check
 from cpython.sequence cimport PySequence_Fast, PySequence_Fast_GET_SIZE, PySequence_Fast_ITEMS
-from cpython.unicode cimport PyUnicode_AsUTF8AndSize, PyUnicode_Check
+from cpython.unicode cimport PyUnicode_Check
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
-
-import operator
 
 import numpy as np
 
-from rov._prefix cimport PARSE_OK, ParsedPrefix, ParseFault, parse_prefix, prefix_error
+from rov._prefix cimport PARSE_OK, ParsedPrefix, ParseFault, parse_prefix, prefix_error, utf8_of
 from rov._trie cimport Trie
 from rov.errors import ArgumentError, PrefixError
-from rov.types import Prefix, State
+from rov.types import Prefix, State, as_asn
 
 # Routes that are parsed before the tries judge them: few enough to stay in the L1 cache.
 cdef enum:
@@ -60,45 +58,32 @@ cdef inline long long asn_of(object value) except? NO_ASN:
     cdef int overflow = 0
     cdef long long asn = 0
     if not PyLong_Check(value):
-        try:
-            value = operator.index(value)
-        except TypeError:
-            raise ArgumentError(
-                f"origin {value!r}: expected an AS number as an int, 0 for no origin"
-            ) from None
+        value = as_asn(value, "origin")
     asn = PyLong_AsLongLongAndOverflow(value, &overflow)
     if overflow or asn < 0 or asn > 0xFFFFFFFF:
-        raise ArgumentError(f"origin {value!r}: expected an AS number of 0 to {0xFFFFFFFF}")
+        return as_asn(value, "origin")
     return asn
 
 
-cdef inline int read_prefix(object prefix, ParsedPrefix* out) except -1:
-    """A text or a Prefix to its numbers; PrefixError or ArgumentError if it is none."""
+cdef inline int read_prefix(object prefix, object family, ParsedPrefix* out) except -1:
+    """What stands for a prefix to its numbers, as Prefix.of reads it; text, the common case, without one."""
     cdef Py_ssize_t size
     cdef const char* text
     cdef ParseFault fault
-    if PyUnicode_Check(prefix):
-        text = text_of(prefix, &size)
+    if PyUnicode_Check(prefix) and family is None:
+        text = utf8_of(prefix, &size)
         fault = parse_prefix(<const unsigned char*>text, size, out)
         if fault != PARSE_OK:
             raise prefix_error(prefix, fault)
         return 0
-    if not isinstance(prefix, Prefix):
-        raise ArgumentError(f"prefix {prefix!r}: expected a text such as '192.0.2.0/24', or a rov.Prefix")
+    if not isinstance(prefix, Prefix) or family is not None:
+        prefix = Prefix.of(prefix, family)
     address = prefix.address
     out.family = prefix.family
     out.length = prefix.length
     out.high = address if out.family == 4 else address >> 64
     out.low = 0 if out.family == 4 else address & 0xFFFFFFFFFFFFFFFF
     return 0
-
-
-cdef inline const char* text_of(object text, Py_ssize_t* size) except NULL:
-    """UTF-8 of a str; a text that has none, as it holds half a surrogate pair, is no prefix."""
-    try:
-        return PyUnicode_AsUTF8AndSize(text, size)
-    except UnicodeEncodeError:
-        raise PrefixError(f"{text!r}: a prefix is written in ASCII") from None
 
 
 cdef object at_position(object error, Py_ssize_t position):
@@ -132,24 +117,27 @@ cdef class Lookup:
         self._ipv4 = ipv4
         self._ipv6 = ipv6
 
-    def validate(self, prefix, asn):
-        """The State of one route (RFC 6811 §2): prefix as text or Prefix, asn as int, 0 for no origin.
+    def validate(self, prefix, asn, family=None):
+        """The State of one route (RFC 6811 §2); asn is an int, 0 for no origin.
 
-        PrefixError: the text is no prefix, or host bits are set. ArgumentError: asn is no AS number.
+        prefix is a text, a Prefix, an ipaddress network, or, with family (4 or 6), an (address, length)
+        pair of ints. PrefixError: it is no prefix, or host bits are set. ArgumentError: it is of another
+        type, a pair without family, or asn is no AS number.
         """
         cdef ParsedPrefix p
         cdef uint32_t origin
-        read_prefix(prefix, &p)
+        read_prefix(prefix, family, &p)
         origin = <uint32_t>asn_of(asn)
         if p.family == 4:
             return STATES[self._ipv4.state(p.high << 32, 0, p.length, origin)]
         return STATES[self._ipv6.state(p.high, p.low, p.length, origin)]
 
-    def validate_many(self, prefixes, origins):
+    def validate_many(self, prefixes, origins, family=None):
         """The State of each route as uint8 [n], in order; the families may be mixed.
 
-        prefixes: a sequence of texts or Prefix objects; origins: as many ints, 0 for no origin. PrefixError,
-        ArgumentError: as in validate, and the message begins with the position of the first bad route.
+        prefixes: a sequence of what validate takes; family, if given, is that of them all, and pairs need
+        it. origins: as many ints, 0 for no origin. PrefixError, ArgumentError: as in validate, and the
+        message begins with the position of the first bad route.
         """
         cdef Py_ssize_t at = 0, n, count
         texts = as_items(prefixes, "prefixes")
@@ -161,11 +149,11 @@ cdef class Lookup:
         cdef uint8_t[::1] out = states
         while at < count:
             n = min(count - at, <Py_ssize_t>CHUNK)
-            self.judge_chunk(texts, asns, at, n, &out[at])
+            self.judge_chunk(texts, asns, family, at, n, &out[at])
             at += n
         return states
 
-    cdef int judge_chunk(self, object texts, object asns, Py_ssize_t at, Py_ssize_t n,
+    cdef int judge_chunk(self, object texts, object asns, object family, Py_ssize_t at, Py_ssize_t n,
                          uint8_t* out) except -1:
         cdef Rows rows4, rows6
         cdef ParsedPrefix p
@@ -177,7 +165,7 @@ cdef class Lookup:
             if at + i >= PySequence_Fast_GET_SIZE(texts) or at + i >= PySequence_Fast_GET_SIZE(asns):
                 raise ArgumentError("a sequence became shorter while it was read")
             try:
-                read_prefix(<object>PySequence_Fast_ITEMS(texts)[at + i], &p)
+                read_prefix(<object>PySequence_Fast_ITEMS(texts)[at + i], family, &p)
                 origin = <uint32_t>asn_of(<object>PySequence_Fast_ITEMS(asns)[at + i])
             except (PrefixError, ArgumentError) as error:
                 raise at_position(error, at + i) from None
@@ -189,14 +177,14 @@ cdef class Lookup:
             scatter(&rows6, out)
         return 0
 
-    def covering_keys(self, prefix):
-        """The covering VRPs of a text or Prefix, shortest first: (family, length, address, rows).
+    def covering_keys(self, prefix, family=None):
+        """The covering VRPs of a prefix, shortest first: (family, address, rows).
 
         rows are (length, max_length, asn), address the address of the prefix as an int.
         """
         cdef ParsedPrefix p
-        read_prefix(prefix, &p)
+        read_prefix(prefix, family, &p)
         if p.family == 4:
-            return 4, p.length, p.high, self._ipv4.covering(p.high << 32, 0, p.length)
+            return 4, p.high, self._ipv4.covering(p.high << 32, 0, p.length)
         address = (<object>p.high << 64) | p.low
-        return 6, p.length, address, self._ipv6.covering(p.high, p.low, p.length)
+        return 6, address, self._ipv6.covering(p.high, p.low, p.length)

@@ -18,3 +18,4 @@ cdef enum ParseFault:
 
 cdef ParseFault parse_prefix(const unsigned char* text, Py_ssize_t size, ParsedPrefix* out) noexcept nogil
 cdef object prefix_error(object text, ParseFault fault)
+cdef const char* utf8_of(object text, Py_ssize_t* size) except NULL

@@ -178,6 +178,14 @@ cdef object prefix_error(object text, ParseFault fault):
     return PrefixError(f"{shown}: host bits are set beyond the prefix length")
 
 
+cdef const char* utf8_of(object text, Py_ssize_t* size) except NULL:
+    """UTF-8 of a str; a text that has none, as it holds half a surrogate pair, is no prefix."""
+    try:
+        return PyUnicode_AsUTF8AndSize(text, size)
+    except UnicodeEncodeError:
+        raise PrefixError(f"{text[:LONGEST_TEXT]!r}: a prefix is written in ASCII") from None
+
+
 def parse(str text not None):
     """Parse one prefix to (family, address, length); PrefixError if it is none or has host bits set.
 
@@ -185,7 +193,7 @@ def parse(str text not None):
     (4, 3221225984, 24)
     """
     cdef Py_ssize_t size
-    cdef const char* data = PyUnicode_AsUTF8AndSize(text, &size)
+    cdef const char* data = utf8_of(text, &size)
     cdef ParsedPrefix out
     cdef ParseFault fault = parse_prefix(<const unsigned char*>data, size, &out)
     if fault != PARSE_OK:

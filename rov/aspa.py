@@ -6,7 +6,6 @@ Only IPv4 and IPv6 unicast routes from external neighbors are to be verified.
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Iterable, Sequence
 from enum import IntEnum
 from itertools import accumulate, chain
@@ -16,10 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from rov._aspa import Attestations, first_bad_offset
-from rov.columns import as_column
+from rov.columns import as_column, as_integers
 from rov.errors import ArgumentError
 from rov.snapshot import Snapshot
-from rov.types import MAX_ASN, Aspa
+from rov.types import Aspa, as_asn
 
 UNCHECKED = 0
 """In a neighbors column: the neighbor AS is not compared with the path; no neighbor has AS 0 (RFC 7607)."""
@@ -138,6 +137,9 @@ class PathBatch:
         offsets = list(accumulate(map(len, rows), initial=0))
         return cls(list(chain.from_iterable(rows)), offsets, neighbors, as_sets)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return PathBatch, (self.asns, self.offsets, self.neighbors, self.as_sets)
+
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
@@ -172,7 +174,7 @@ class AspaIndex:
         >>> AspaIndex([Aspa(64496, (0,))]).authorized(64496, 64497).label
         'not_provider'
         """
-        return Hop(self._attestations.hop(_asn("customer", customer), _asn("provider", provider)))
+        return Hop(self._attestations.hop(as_asn(customer, "customer"), as_asn(provider, "provider")))
 
     def ramps(self, path: Sequence[int]) -> Ramps:
         """The four ramps of a path (verification-28 §5); all 0 if it is empty.
@@ -202,7 +204,7 @@ class AspaIndex:
         'unknown'
         """
         column = _column("path", path, np.uint32)
-        expected = UNCHECKED if neighbor is None else _asn("neighbor", neighbor, least=1)
+        expected = UNCHECKED if neighbor is None else as_asn(neighbor, "neighbor", least=1)
         return AspaState(
             self._attestations.verify(column, expected, bool(as_set), _direction(direction).value)
         )
@@ -281,10 +283,8 @@ def _attestations(aspas: tuple[Aspa, ...]) -> Attestations:
 
 
 def _column(name: str, values: Any, dtype: Any, *, copy: bool = False) -> npt.NDArray[Any]:
-    try:
-        given = np.array(values) if copy else np.asarray(values)
-    except (ValueError, OverflowError) as error:
-        raise ArgumentError(f"column {name}: expected integers: {error}") from None
+    given = as_integers(values, name)
+    given = given.copy() if copy else given
     if given.dtype == np.bool_ and dtype is np.uint8:
         given = given.view(np.uint8)
     return as_column(given, dtype, name, (given.size,))
@@ -298,16 +298,6 @@ def _optional(name: str, values: Any, dtype: Any, count: int) -> npt.NDArray[Any
     if column.size != count:
         raise ArgumentError(f"column {name}: expected {count} rows, one for each path, found {column.size}")
     return column
-
-
-def _asn(name: str, value: Any, least: int = 0) -> int:
-    try:
-        asn = operator.index(value)
-    except TypeError:
-        asn = -1
-    if not least <= asn <= MAX_ASN:
-        raise ArgumentError(f"{name} {value!r}: expected an AS number of {least} to {MAX_ASN}")
-    return asn
 
 
 def _direction(value: Any) -> Direction:

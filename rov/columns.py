@@ -4,27 +4,44 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from rov import _columns
 from rov.errors import ArgumentError
-from rov.types import IPV4_BITS, IPV6_BITS, Prefix, Vrp
+from rov.types import IPV4_BITS, IPV6_BITS, Family, Prefix, Vrp, as_family
 
 NO_EXPIRY = 0
 """In an expires column: the source states no time of expiry."""
 
 _FOREVER = np.iinfo(np.int64).max
 
-Family = Literal[4, 6]
 Rows: TypeAlias = npt.NDArray[Any] | slice
+
+
+def as_integers(values: Any, name: str) -> npt.NDArray[Any]:
+    """What was given as an array, whatever its dtype and shape; ArgumentError where it is none.
+
+    >>> as_integers([2**63, 0], "address").dtype
+    dtype('uint64')
+    """
+    try:
+        given = np.asarray(values)
+        if given.dtype.kind == "f" and not isinstance(values, np.ndarray):
+            # numpy makes floats of ints that lie below and above 2^63
+            exact = np.asarray(values, object)
+            if all(isinstance(item, int) for item in exact.flat):
+                given = exact.astype(np.uint64)
+    except (ValueError, TypeError, OverflowError, RecursionError) as error:
+        raise ArgumentError(f"column {name}: expected integers: {error}") from None
+    return given
 
 
 def as_column(values: Any, dtype: Any, name: str, shape: tuple[int, ...]) -> npt.NDArray[Any]:
     """An own, contiguous, read-only column; ArgumentError where a value does not fit the dtype."""
-    given = np.asarray(values)
+    given = as_integers(values, name)
     if given.shape != shape:
         raise ArgumentError(f"column {name}: expected shape {shape}, found {given.shape}")
     wanted = np.dtype(dtype)
@@ -37,6 +54,18 @@ def as_column(values: Any, dtype: Any, name: str, shape: tuple[int, ...]) -> npt
         column = column.view()
     column.flags.writeable = False
     return column
+
+
+def as_addresses(values: Any, family: Family, name: str, count: int) -> npt.NDArray[Any]:
+    """A column of so many addresses: uint32 [n] in IPv4, uint64 [n, 2] in IPv6, as as_column makes one.
+
+    >>> as_addresses([], 6, "address", 0).shape
+    (0, 2)
+    """
+    if family == 4:
+        return as_column(values, np.uint32, name, (count,))
+    given = as_integers(values, name)
+    return as_column(given if given.size else np.zeros((0, 2), np.uint64), np.uint64, name, (count, 2))
 
 
 class VrpColumns:
@@ -56,15 +85,10 @@ class VrpColumns:
     def __init__(
         self, family: Family, address: Any, length: Any, max_length: Any, asn: Any, expires: Any, ta: Any
     ) -> None:
-        count = len(address)
-        self.family: Family = family
-        self.address: npt.NDArray[Any] = (
-            as_column(address, np.uint32, "address", (count,))
-            if family == 4
-            else as_column(
-                np.reshape(address, (count, 2)) if count == 0 else address, np.uint64, "address", (count, 2)
-            )
-        )
+        self.family: Family = as_family(family)
+        address = as_integers(address, "address")
+        count = len(address) if address.ndim else 0
+        self.address: npt.NDArray[Any] = as_addresses(address, family, "address", count)
         self.length: npt.NDArray[np.uint8] = as_column(length, np.uint8, "length", (count,))
         self.max_length: npt.NDArray[np.uint8] = as_column(max_length, np.uint8, "max_length", (count,))
         self.asn: npt.NDArray[np.uint32] = as_column(asn, np.uint32, "asn", (count,))

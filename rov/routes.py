@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from rov import _routes
-from rov.columns import Family, as_column
+from rov.columns import as_addresses, as_column, as_integers
 from rov.errors import ArgumentError
-from rov.types import IPV4_BITS, IPV6_BITS
+from rov.types import IPV4_BITS, IPV6_BITS, Family, as_family
 
 
 class RouteBatch:
@@ -28,17 +28,9 @@ class RouteBatch:
     __slots__ = ("addresses", "family", "lengths", "origins")
 
     def __init__(self, family: Family, addresses: Any, lengths: Any, origins: Any) -> None:
-        addresses, lengths, origins = (
-            _array(name, values)
-            for name, values in (("addresses", addresses), ("lengths", lengths), ("origins", origins))
-        )
-        count = lengths.size
-        shape = (count,) if family == 4 else (count, 2)
-        dtype = np.uint32 if family == 4 else np.uint64
-        if family == 6 and addresses.shape == (0,):
-            addresses = addresses.reshape(0, 2)
-        self.family: Family = family
-        self.addresses: npt.NDArray[Any] = as_column(addresses, dtype, "addresses", shape)
+        self.family: Family = as_family(family)
+        count = as_integers(lengths, "lengths").size
+        self.addresses: npt.NDArray[Any] = as_addresses(addresses, family, "addresses", count)
         self.lengths: npt.NDArray[np.uint8] = as_column(lengths, np.uint8, "lengths", (count,))
         self.origins: npt.NDArray[np.uint32] = as_column(origins, np.uint32, "origins", (count,))
         self._check()
@@ -73,15 +65,11 @@ class RouteBatch:
             )
         raise ArgumentError(f"IPv{self.family} row {row}: host bits are set beyond the length {length}")
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return RouteBatch, (self.family, self.addresses, self.lengths, self.origins)
+
     def __len__(self) -> int:
         return len(self.lengths)
 
     def __repr__(self) -> str:
         return f"<RouteBatch IPv{self.family}: {len(self):,} routes>"
-
-
-def _array(name: str, values: Any) -> npt.NDArray[Any]:
-    try:
-        return np.asarray(values)
-    except (ValueError, OverflowError) as error:
-        raise ArgumentError(f"column {name}: expected integers: {error}") from None

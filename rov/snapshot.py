@@ -30,7 +30,7 @@ from rov.columns import (
     under,
 )
 from rov.errors import ArgumentError, SnapshotFileError
-from rov.types import MAX_ASN, Aspa, Prefix, RouterKey, Vrp
+from rov.types import MAX_ASN, Aspa, Family, Prefix, PrefixLike, RouterKey, Vrp, as_asn
 
 
 class Snapshot:
@@ -217,8 +217,7 @@ class Snapshot:
         >>> Snapshot.build(VrpColumns.ipv4([0, 0], [0, 0], [8, 8], [1, 2])).by_asn(2).ipv4.asn.tolist()
         [2]
         """
-        if not hasattr(asn, "__index__") or not 0 <= asn <= MAX_ASN:
-            raise ArgumentError(f"ASN {asn!r}: expected an int from 0 to {MAX_ASN}")
+        asn = as_asn(asn)
         return self._select(
             self.ipv4.asn == asn,
             self.ipv6.asn == asn,
@@ -226,17 +225,15 @@ class Snapshot:
             np.array([key.asn == asn for key in self.router_keys], np.bool_),
         )
 
-    def within(self, prefix: str | Prefix) -> Snapshot:
+    def within(self, prefix: PrefixLike, family: Family | None = None) -> Snapshot:
         """The VRPs whose prefix is ``prefix`` or lies under it, as views of these columns.
 
-        PrefixError: a text that is no prefix.
+        PrefixError, ArgumentError: as in ``Prefix.of``, which says what stands for a prefix.
 
         >>> Snapshot.build(VrpColumns.ipv4([0, 1 << 31], [0, 1], [8, 8], [1, 2])).within("128.0.0.0/1")
         <Snapshot: 1 VRPs (1 IPv4, 0 IPv6), 0 ASPAs, 0 router keys>
         """
-        wanted = Prefix.parse(prefix) if isinstance(prefix, str) else prefix
-        if not isinstance(wanted, Prefix):
-            raise ArgumentError(f"prefix {prefix!r}: expected a Prefix or a text ADDRESS/LENGTH")
+        wanted = Prefix.of(prefix, family)
         return self._vrps_only(under(self.ipv4, wanted), under(self.ipv6, wanted))
 
     def of_trust_anchor(self, name: str) -> Snapshot:

@@ -2,17 +2,66 @@
 
 from __future__ import annotations
 
+import operator
 from enum import IntEnum
-from typing import Literal
+from ipaddress import IPv4Network, IPv6Network
+from typing import Any, Literal, TypeAlias, Union
 
 import msgspec
 
 from rov._prefix import format_prefix, parse
-from rov.errors import PrefixError
+from rov.errors import ArgumentError, PrefixError
 
 IPV4_BITS = 32
 IPV6_BITS = 128
 MAX_ASN = 2**32 - 1
+
+Family = Literal[4, 6]
+
+PrefixLike: TypeAlias = Union[str, "Prefix", IPv4Network, IPv6Network, tuple[int, int]]
+"""What stands for a prefix in a question: see ``Prefix.of``."""
+
+_EXPECTED = "expected a text such as '192.0.2.0/24', a rov.Prefix, an ipaddress network or a pair of ints"
+
+
+def as_asn(value: Any, name: str = "ASN", least: int = 0) -> int:
+    """An AS number as an int; ArgumentError if it is none.
+
+    >>> as_asn(64496)
+    64496
+    """
+    asn = _index(value)
+    if asn is None or not least <= asn <= MAX_ASN:
+        raise ArgumentError(f"{name} {_shown(value)}: expected an AS number of {least} to {MAX_ASN}")
+    return asn
+
+
+def as_family(value: Any) -> Family:
+    """4 or 6; ArgumentError if it is neither.
+
+    >>> as_family(6)
+    6
+    """
+    if isinstance(value, int) and value in (4, 6):
+        return 4 if value == 4 else 6
+    raise ArgumentError(f"family {_shown(value)}: expected 4 or 6")
+
+
+def _index(value: Any) -> int | None:
+    """The int that an object stands for, None if it is no integer."""
+    try:
+        return operator.index(value)
+    except TypeError:
+        return None
+
+
+def _shown(value: object) -> str:
+    """What was given, short enough for a message: an int of a million digits has no repr."""
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):
+        return f"of type {type(value).__name__}"
+    return text if len(text) <= 80 else text[:80] + "..."
 
 
 class State(IntEnum):
@@ -36,7 +85,7 @@ class Reason(IntEnum):
     """Why a route has its state.
 
     An invalid route has the reason LENGTH if a covering VRP has its origin, so that only the length
-    fails; AS0 if every covering VRP is for AS 0; AS otherwise.
+    fails; AS0 if every covering VRP is for AS 0; AS otherwise. The State of a reason is ``min(reason, 2)``.
 
     >>> Reason.LENGTH.label
     'length'
@@ -63,18 +112,22 @@ class Prefix(msgspec.Struct, frozen=True, order=True):
     '2001:db8::/32'
     """
 
-    family: Literal[4, 6]
+    family: Family
     address: int
     length: int
 
     def __post_init__(self) -> None:
+        if not isinstance(self.family, int) or self.family not in (4, 6):
+            raise PrefixError(f"family {_shown(self.family)}: expected 4 or 6")
         bits = IPV4_BITS if self.family == 4 else IPV6_BITS
-        if self.family not in (4, 6):
-            raise PrefixError(f"family {self.family!r}: expected 4 or 6")
-        if not 0 <= self.length <= bits:
-            raise PrefixError(f"prefix length {self.length}: expected 0 to {bits} in IPv{self.family}")
-        if not 0 <= self.address < 1 << bits:
-            raise PrefixError(f"address {self.address}: expected 0 to 2^{bits} - 1 in IPv{self.family}")
+        if not isinstance(self.length, int) or not 0 <= self.length <= bits:
+            raise PrefixError(
+                f"prefix length {_shown(self.length)}: expected 0 to {bits} in IPv{self.family}"
+            )
+        if not isinstance(self.address, int) or not 0 <= self.address < 1 << bits:
+            raise PrefixError(
+                f"address {_shown(self.address)}: expected 0 to 2^{bits} - 1 in IPv{self.family}"
+            )
         if self.address & ((1 << (bits - self.length)) - 1):
             raise PrefixError(f"{self}: host bits are set beyond the prefix length")
 
@@ -85,7 +138,42 @@ class Prefix(msgspec.Struct, frozen=True, order=True):
         >>> Prefix.parse("192.0.2.0/24").length
         24
         """
+        if not isinstance(text, str):
+            raise ArgumentError(f"prefix {_shown(text)}: expected a text such as '192.0.2.0/24'")
         return cls(*parse(text))  # type: ignore[arg-type]
+
+    @classmethod
+    def of(cls, value: PrefixLike, family: Family | None = None) -> Prefix:
+        """The Prefix that a text, an ipaddress network, an (address, length) pair of ints or a Prefix means.
+
+        Numbers alone do not tell 0.0.0.0/0 from ::/0, so a pair needs family, 4 or 6; the other forms
+        know theirs, and it must be the one given. PrefixError: no prefix, host bits set, or another
+        family. ArgumentError: value is none of these, or a pair without family.
+
+        >>> str(Prefix.of((0xC0000200, 24), family=4))
+        '192.0.2.0/24'
+        """
+        family = None if family is None else as_family(family)
+        if isinstance(value, str):
+            prefix = cls.parse(value)
+        elif isinstance(value, Prefix):
+            prefix = value
+        elif isinstance(value, (IPv4Network, IPv6Network)):
+            prefix = cls(value.version, int(value.network_address), value.prefixlen)
+        else:
+            prefix = cls._of_pair(value, family)
+        if family is not None and prefix.family != family:
+            raise PrefixError(f"{prefix}: expected a prefix of IPv{family}")
+        return prefix
+
+    @classmethod
+    def _of_pair(cls, value: Any, family: Family | None) -> Prefix:
+        numbers = tuple(map(_index, value)) if isinstance(value, tuple) and len(value) == 2 else ()
+        if not numbers or None in numbers:
+            raise ArgumentError(f"prefix {_shown(value)}: {_EXPECTED}")
+        if family is None:
+            raise ArgumentError(f"prefix {_shown(value)}: a pair of ints needs family=4 or family=6")
+        return cls(family, *numbers)  # type: ignore[arg-type]
 
     @property
     def bits(self) -> int:

@@ -99,7 +99,7 @@ def answers(index, family, routes):
 def test_brute_force(case):
     family, rows, routes = case
     index = VrpIndex(Snapshot.from_vrps(rows))
-    reasons = index.explain_batch(batch_of(family, routes)).tolist()
+    reasons = index.validate_batch(batch_of(family, routes), reasons=True)[1].tolist()
     for (prefix, asn), state, reason in zip(routes, answers(index, family, routes), reasons, strict=True):
         covering = sorted(vrp for vrp in set(rows) if vrp.prefix.covers(prefix))
         assert state == expected_state(covering, prefix, asn)

@@ -1,5 +1,11 @@
 """VrpIndex and RouteBatch: every question, every refusal."""
 
+import copy
+import ipaddress
+import pickle
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
@@ -15,6 +21,7 @@ from rov import (
     Vrp,
     VrpIndex,
 )
+from rov._threads import SLICE
 
 VRPS = [
     Vrp(Prefix.parse("10.0.0.0/8"), 8, 64500),
@@ -99,7 +106,180 @@ def test_reason(index, prefix, asn, reason):
     else:
         words = np.array([divmod(route.address, 2**64)], np.uint64)
         batch = RouteBatch.ipv6(words, [route.length], [asn])
-    assert index.explain_batch(batch).tolist() == [reason]
+    states, reasons = index.validate_batch(batch, reasons=True)
+    assert (states.tolist(), reasons.tolist()) == ([index.validate(prefix, asn)], [reason])
+
+
+def test_the_state_of_a_reason():
+    """What validate_batch takes for granted when it asks the trie for reasons alone."""
+    invalid = {Reason.AS, Reason.LENGTH, Reason.AS0}
+    for reason in Reason:
+        kind = {Reason.NOT_COVERED: State.NOT_FOUND, Reason.MATCHED: State.VALID}.get(reason, State.INVALID)
+        assert kind is State(min(reason, 2))
+        assert (reason in invalid) == (kind is State.INVALID)
+
+
+@pytest.mark.parametrize("threads", [0, 1, 2, 3, 8])
+@pytest.mark.parametrize("rows", [0, 1, SLICE, SLICE + 1, 5 * SLICE - 3])
+def test_threads_change_nothing(index, rows, threads):
+    rng = np.random.default_rng(rows)
+    lengths = rng.integers(16, 33, rows).astype(np.uint8)
+    addresses = rng.choice(np.array([0x0A010200, 0x0A090000, 0x0B000000, 0xC6336400], np.uint32), rows)
+    addresses = addresses >> (32 - lengths) << (32 - lengths)
+    batch = RouteBatch.ipv4(addresses, lengths, rng.integers(64495, 64501, rows).astype(np.uint32))
+    states, reasons = index.validate_batch(batch, reasons=True, threads=threads)
+    assert states.dtype == reasons.dtype == np.uint8
+    alone, grounds = index.validate_batch(batch, reasons=True)
+    assert (states == alone).all()
+    assert (reasons == grounds).all()
+    assert (index.validate_batch(batch, threads=threads) == alone).all()
+    if rows > 1:
+        assert set(alone.tolist()) == {0, 1, 2}
+        # a row depends on no other
+        few = rng.integers(0, rows, 50)
+        expected = [
+            index.validate((int(batch.addresses[i]), int(lengths[i])), int(batch.origins[i]), family=4)
+            for i in few
+        ]
+        assert alone[few].tolist() == expected
+
+
+@pytest.mark.parametrize("threads", [-1, 1025, None, 1.0, "2", True])
+def test_no_number_of_threads(index, threads):
+    with pytest.raises(ArgumentError, match="expected an int of 0"):
+        index.validate_batch(RouteBatch.ipv4([], [], []), threads=threads)
+
+
+def test_eight_threads_ask_one_index(index):
+    prefixes = ["10.1.2.0/24", "2001:db8::/48", "198.51.100.0/24", "11.0.0.0/8", "10.9.0.0/16"] * 400
+    origins = [64498, 64496, 64500, 1, 64500] * 400
+    batch = RouteBatch.ipv4([0x0A010200, 0x0A090000] * 50_000, [24, 16] * 50_000, [64498, 64500] * 50_000)
+    barrier = threading.Barrier(8)
+
+    def ask(_):
+        barrier.wait()
+        return (
+            index.validate_many(prefixes, origins).tobytes(),
+            tuple(map(index.validate, prefixes[:500], origins[:500])),
+            tuple(column.tobytes() for column in index.validate_batch(batch, reasons=True)),
+            tuple(map(index.covering, prefixes[:500])),
+            index.explain("10.1.2.0/24", 64496),
+            tuple(index.covered("10.0.0.0/8")),
+        )
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(ask, range(8)))
+    assert all(answer == answers[0] for answer in answers)
+    assert set(answers[0][0]) == {0, 1, 2}
+
+
+FORMS = [
+    (lambda text: text, None),
+    (Prefix.parse, None),
+    (ipaddress.ip_network, None),
+    (lambda text: (Prefix.parse(text).address, Prefix.parse(text).length), "needed"),
+    (lambda text: (Address(Prefix.parse(text).address), np.uint8(Prefix.parse(text).length)), "needed"),
+    (lambda text: text, "given"),
+    (ipaddress.ip_network, "given"),
+]
+
+
+class Address:
+    """An integer that is no int."""
+
+    def __init__(self, number):
+        self.number = number
+
+    def __index__(self):
+        return self.number
+
+
+@pytest.mark.parametrize(("form", "family"), FORMS)
+@pytest.mark.parametrize("text", ["10.1.2.0/24", "2001:db8::/127", "0.0.0.0/0", "::/0", "::a00:0/104"])
+def test_every_form_of_a_prefix(index, text, form, family):
+    told = {} if family is None else {"family": Prefix.parse(text).family}
+    prefix = form(text)
+    assert Prefix.of(prefix, **told) == Prefix.parse(text)
+    for asn in (64496, 64498, 64499, 0):
+        assert index.validate(prefix, asn, **told) is index.validate(text, asn)
+        assert index.explain(prefix, asn, **told) == index.explain(text, asn)
+        assert (
+            index.validate_many([prefix] * 300, [asn] * 300, **told).tolist()
+            == [index.validate(text, asn)] * 300
+        )
+    assert index.covering(prefix, **told) == index.covering(text)
+    assert index.covered(prefix, **told) == index.covered(text)
+    if family == "needed":
+        with pytest.raises(ArgumentError, match="a pair of ints needs family=4 or family=6"):
+            index.validate(prefix, 1)
+
+
+@pytest.mark.parametrize(
+    ("prefix", "family", "error", "message"),
+    [
+        ((0x0A000001, 8), 4, PrefixError, "host bits"),
+        ((0, 33), 4, PrefixError, "prefix length 33: expected 0 to 32 in IPv4"),
+        ((0, -1), 6, PrefixError, "prefix length -1: expected 0 to 128 in IPv6"),
+        ((1 << 32, 8), 4, PrefixError, "address 4294967296: expected 0 to"),
+        ((1 << 128, 8), 6, PrefixError, "expected 0 to 2.128 - 1 in IPv6"),
+        ((-1, 8), 6, PrefixError, "expected 0 to"),
+        ((0.0, 8), 4, ArgumentError, "expected a text"),
+        ((0, 8, 4), 4, ArgumentError, "expected a text"),
+        ([0, 8], 4, ArgumentError, "expected a text"),
+        ((0, 8), 5, ArgumentError, "family 5: expected 4 or 6"),
+        ((0, 8), "4", ArgumentError, "family '4': expected 4 or 6"),
+        ("10.0.0.0/8", 6, PrefixError, "10.0.0.0/8: expected a prefix of IPv6"),
+        (ipaddress.ip_network("::/0"), 4, PrefixError, "::/0: expected a prefix of IPv4"),
+        (ipaddress.ip_address("::"), 6, ArgumentError, "expected a text"),
+    ],
+)
+def test_what_stands_for_no_prefix(index, prefix, family, error, message):
+    for ask in (
+        lambda: index.validate(prefix, 1, family),
+        lambda: index.explain(prefix, 1, family),
+        lambda: index.covering(prefix, family),
+        lambda: index.covered(prefix, family),
+        lambda: index.validate_many([prefix], [1], family),
+        lambda: index.snapshot.within(prefix, family),
+    ):
+        with pytest.raises(error, match=message):
+            ask()
+
+
+def test_covered_and_by_asn(index):
+    assert list(index.covered("10.1.0.0/16")) == [VRPS[2], VRPS[1], VRPS[3]]
+    assert list(index.covered("::/0")) == [VRPS[6], VRPS[7]]
+    assert list(index.covered("10.1.2.0/25")) == []
+    assert index.covered("0.0.0.0/0") | index.covered("::/0") == SNAPSHOT
+    assert np.shares_memory(index.covered("10.1.0.0/16").ipv4.asn, SNAPSHOT.ipv4.asn)
+    assert list(index.by_asn(64496)) == [VRPS[1], VRPS[6]]
+    assert len(index.by_asn(4200000000)) == 0
+    with pytest.raises(ArgumentError, match="expected an AS number"):
+        index.by_asn("64496")
+
+
+def test_stands_for_its_set(index):
+    again = VrpIndex(Snapshot.from_vrps(reversed(VRPS)))
+    other = VrpIndex(Snapshot.from_vrps(VRPS[1:]))
+    assert again == index
+    assert hash(again) == hash(index)
+    assert index != other
+    assert index != SNAPSHOT
+    assert len({index, again, other}) == 2
+    assert list(index) == sorted(VRPS)
+    assert VRPS[3] in index
+    assert VRPS[0] not in other
+    assert "10.0.0.0/8" not in index
+
+
+def test_pickles_and_copies(index):
+    for again in (pickle.loads(pickle.dumps(index)), copy.copy(index), copy.deepcopy(index)):
+        assert again == index
+        assert again.validate("10.1.2.0/24", 64498) is State.VALID
+    batch = RouteBatch.ipv6([[1 << 63, 0]], [1], [5])
+    twin = pickle.loads(pickle.dumps(batch))
+    assert (twin.family, twin.addresses.tolist()) == (6, batch.addresses.tolist())
+    assert not twin.addresses.flags.writeable
 
 
 def test_as0_stands_under_unmatched(index):

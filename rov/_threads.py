@@ -1,0 +1,45 @@
+"""Columns judged by several threads at once: slices of one answer, each written by one of them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from rov.errors import ArgumentError
+
+MAX_THREADS = 1024
+"""More than any machine has processors: a larger number was meant for something else."""
+
+SLICE = 1 << 16
+"""Rows that a thread takes at a time: about a millisecond of work, so that a slow thread holds up little."""
+
+
+def worker_count(threads: int) -> int:
+    """How many threads an argument asks for, where 0 means the processors that the process may use.
+
+    ArgumentError: it is no number of threads.
+
+    >>> worker_count(2)
+    2
+    """
+    if isinstance(threads, bool) or not isinstance(threads, int) or not 0 <= threads <= MAX_THREADS:
+        raise ArgumentError(f"threads {threads!r}: expected an int of 0 (all processors) to {MAX_THREADS}")
+    if threads:
+        return threads
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def in_slices(work: Callable[[slice], None], count: int, workers: int) -> None:
+    """Call work for slices that make up rows 0 to count, in the calling thread if one is enough.
+
+    >>> in_slices(print, 3, 1)
+    slice(0, 3, None)
+    """
+    slices = [slice(at, min(at + SLICE, count)) for at in range(0, count, SLICE)]
+    if workers == 1 or len(slices) < 2:
+        work(slice(0, count))
+        return
+    with ThreadPoolExecutor(min(workers, len(slices)), "rov") as pool:
+        for _ in pool.map(work, slices):
+            pass
