@@ -6,6 +6,7 @@ octets. Each section is a frozen struct in the module of whoever reads it:
 
     [timers] [state] [log] [control]     service.py
     [[listen]] ...                       transport.py
+    [[source]] [policy] [slurm] [guard] [stale] [history]   sources.py
 
 To add a section: write ``class Guard(Section)`` in its module, with defaults and a docstring a key, and a
 field ``guard: Guard = Guard()`` in Config (a list: ``source: tuple[Source, ...] = ()`` is ``[[source]]``).
@@ -29,6 +30,15 @@ from rtr_server.config.faults import ConfigError, Problem, SectionError
 from rtr_server.config.reader import build, read_toml, sections, show
 from rtr_server.config.section import Section
 from rtr_server.config.service import Control, Log, State, Timers
+from rtr_server.config.sources import (
+    Guard,
+    History,
+    Policy,
+    Slurm,
+    Source,
+    Stale,
+    check_sources,
+)
 from rtr_server.config.transport import Listen
 
 __all__ = [
@@ -36,11 +46,17 @@ __all__ = [
     "Config",
     "ConfigError",
     "Control",
+    "Guard",
+    "History",
     "Listen",
     "Log",
+    "Policy",
     "Problem",
     "Section",
     "SectionError",
+    "Slurm",
+    "Source",
+    "Stale",
     "State",
     "Timers",
     "build_config",
@@ -62,10 +78,21 @@ class Config(Section, frozen=True, kw_only=True):
     listen: tuple[Listen, ...] = ()
     """Where routers are served; empty: 127.0.0.1:8323 and [::1]:8323."""
 
+    source: tuple[Source, ...] = ()
+    """Where VRPs come from."""
+
+    policy: Policy = Policy()
+    slurm: Slurm = Slurm()
+    guard: Guard = Guard()
+    stale: Stale = Stale()
+    history: History = History()
     timers: Timers = Timers()
     state: State = State()
     log: Log = Log()
     control: Control = Control()
+
+    def __post_init__(self) -> None:
+        check_sources(self.source, self.policy, self.guard)
 
 
 @runtime_checkable
