@@ -10,7 +10,12 @@ cimport cython
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from rov._trie_build cimport (
-    LIST_KEYS, LIST_NODE, NODE, ON_LOW_WORD, Columns, Entry, Link, Tree, Word, build_tree, free_tree,
+    CROWD, LIST_NODE, NODE, ON_LOW_WORD, Entry, Link, Tree, build_tree, free_tree, tree_bytes,
+)
+from rov._trie_ranges cimport Columns
+from rov._trie_verdict cimport (
+    entry_of_slot, find, leaf_of_range, matched_inline, reason_of, rov_look_for_popcnt, rov_prefetch,
+    search_reason, search_rest, state_of, state_of_rest, step, verdict, walk,
 )
 
 # Rows and boundaries are numbered in 32 bits; the global set has 10^6 rows.
@@ -22,54 +27,10 @@ cdef enum:
     GROUP = 64
     SAMPLE = 13   # every so many of a group tell whether it is sorted
 
-# The words of rov.types.State and Reason, whose numbers stand in the columns.
-cdef enum:
-    NOT_FOUND = 0
-    VALID = 1
-    INVALID = 2
-
-cdef enum:
-    BECAUSE_NOT_COVERED = 0
-    BECAUSE_MATCHED = 1
-    BECAUSE_AS = 2
-    BECAUSE_LENGTH = 3
-    BECAUSE_AS0 = 4
-
-# Counting bits is an instruction on every processor but the first x86-64; there, it is asked for at import.
-cdef extern from *:
-    """
-    #define rov_prefetch(at) __builtin_prefetch(at)
-    #define rov_unlikely(x) __builtin_expect(!!(x), 0)
-
-    #if defined(__x86_64__) && !defined(__POPCNT__)
-    static int rov_has_popcnt = 0;
-    #define rov_look_for_popcnt() (rov_has_popcnt = __builtin_cpu_supports("popcnt"))
-    static inline uint32_t rov_ones(uint32_t x) {
-        if (__builtin_expect(rov_has_popcnt, 1)) {
-            __asm__("popcntl %0, %0" : "+r"(x) : : "cc");
-            return x;
-        }
-        return (uint32_t)__builtin_popcount(x);
-    }
-    #else
-    #define rov_look_for_popcnt()
-    #define rov_ones(x) ((uint32_t)__builtin_popcount(x))
-    #endif
-    """
-    void rov_prefetch(const void* at) noexcept nogil
-    bint rov_unlikely(bint x) noexcept nogil
-    void rov_look_for_popcnt() noexcept nogil
-    uint32_t rov_ones(uint32_t x) noexcept nogil
-
 rov_look_for_popcnt()
 
 
-# One step: a node and a key to the next entry
-
-
-cdef inline uint32_t entry_of_slot(const Word* words, uint64_t slot) noexcept nogil:
-    cdef Word word = words[slot >> 5]
-    return word.base + rov_ones(word.bits & ((<uint32_t>2 << (slot & 31)) - 1))
+# Columns
 
 
 cdef inline const void* place_in(const Tree* t, const Entry* e, uint64_t high, uint64_t low) noexcept nogil:
@@ -78,101 +39,6 @@ cdef inline const void* place_in(const Tree* t, const Entry* e, uint64_t high, u
     if e.span0 & LIST_NODE:
         return t.keys + e.asn0
     return t.words + e.asn0 + (((key >> e.length1) & ((<uint64_t>1 << e.span1) - 1)) >> 5)
-
-
-cdef inline uint32_t step(const Tree* t, const Entry* e, uint64_t high, uint64_t low) noexcept nogil:
-    cdef uint64_t key = low if e.span0 & ON_LOW_WORD else high
-    cdef const uint64_t* keys
-    cdef uint32_t i, n = 0
-    if e.span0 & LIST_NODE:
-        keys = t.keys + e.asn0
-        for i in range(<uint32_t>LIST_KEYS):
-            n += keys[i] < key
-        return e.asn1 + n
-    return entry_of_slot(t.words + e.asn0, (key >> e.length1) & ((<uint64_t>1 << e.span1) - 1))
-
-
-cdef inline const Entry* find(const Tree* t, uint64_t high, uint64_t low) noexcept nogil:
-    """The leaf of an address."""
-    cdef const Entry* e = t.entries + entry_of_slot(t.words, high >> t.root_shift)
-    while rov_unlikely(e.length0 == NODE):
-        e = t.entries + step(t, e, high, low)
-    return e
-
-
-# The verdict of a leaf (RFC 6811 §2)
-
-
-cdef inline bint allows(uint8_t vrp_length, uint8_t span, uint8_t length) noexcept nogil:
-    """vrp_length <= length <= max_length; never for an absent VRP."""
-    return <uint8_t>(length - vrp_length) <= span
-
-
-cdef inline uint8_t verdict(bint covered, bint matched) noexcept nogil:
-    return <uint8_t>((2 * covered) >> matched)
-
-
-cdef inline bint matched_inline(const Entry* e, uint8_t length, uint32_t origin) noexcept nogil:
-    return (((e.asn0 == origin) & allows(e.length0, e.span0, length))
-            | ((e.asn1 == origin) & allows(e.length1, e.span1, length))) & (origin != 0)
-
-
-cdef uint8_t state_of_rest(const Tree* t, const Entry* e, uint8_t length, uint32_t origin) noexcept nogil:
-    """The verdict where the first two VRPs do not match: the last of the list is the shortest."""
-    cdef uint32_t at = e.rest
-    cdef const Link* link = NULL
-    while at:
-        link = t.links + at - 1
-        if (link.asn == origin) & allows(link.length, link.span, length) & (origin != 0):
-            return VALID
-        at = link.next
-    return verdict(link.length <= length, False)
-
-
-cdef inline uint8_t state_of(const Tree* t, const Entry* e, uint8_t length, uint32_t origin) noexcept nogil:
-    cdef bint matched = matched_inline(e, length, origin)
-    if e.rest != 0 and not matched:
-        return state_of_rest(t, e, length, origin)
-    return verdict((e.length1 <= length) | matched, matched)
-
-
-cdef struct Grounds:   # what the covering VRPs of a route have among them
-    bint covered
-    bint matched
-    bint same_as
-    bint other_as      # than AS 0
-
-
-cdef inline void weigh(Grounds* g, uint32_t asn, uint8_t vrp_length, uint8_t span,
-                       uint8_t length, uint32_t origin) noexcept nogil:
-    cdef bint covers = vrp_length <= length
-    cdef bint same = covers & (asn == origin) & (origin != 0)
-    g.covered |= covers
-    g.same_as |= same
-    g.matched |= same & allows(vrp_length, span, length)
-    g.other_as |= covers & (asn != 0)
-
-
-cdef uint8_t reason_of(const Tree* t, const Entry* e, uint8_t length, uint32_t origin) noexcept nogil:
-    cdef Grounds g = Grounds(False, False, False, False)
-    cdef uint32_t at = e.rest
-    cdef const Link* link
-    weigh(&g, e.asn0, e.length0, e.span0, length, origin)
-    weigh(&g, e.asn1, e.length1, e.span1, length, origin)
-    while at and not g.matched:
-        link = t.links + at - 1
-        weigh(&g, link.asn, link.length, link.span, length, origin)
-        at = link.next
-    if not g.covered:
-        return BECAUSE_NOT_COVERED
-    if g.matched:
-        return BECAUSE_MATCHED
-    if g.same_as:
-        return BECAUSE_LENGTH
-    return BECAUSE_AS if g.other_as else BECAUSE_AS0
-
-
-# Columns
 
 
 cdef void find_group(const Tree* t, const uint64_t* high, const uint64_t* low, const Entry** leaf,
@@ -263,16 +129,26 @@ cdef void judge4(const Tree* t, const uint32_t* addresses, const uint8_t* length
     judge_group(t, leaf, lengths, origins, out, count, reasons)
 
 
+cdef void walk_group(const Tree* t, const uint64_t* addresses, const uint8_t* lengths,
+                     const uint32_t* origins, uint8_t* out, int count, uint32_t* at) noexcept nogil:
+    cdef uint32_t here = at[0]
+    cdef int i
+    for i in range(count):
+        here = walk(t, here, addresses[2 * i])
+        out[i] = state_of(t, leaf_of_range(t, here, addresses[2 * i], addresses[2 * i + 1]),
+                          lengths[i], origins[i])
+    at[0] = here
+
+
 cdef void judge6(const Tree* t, const uint64_t* addresses, const uint8_t* lengths, const uint32_t* origins,
-                 uint8_t* out, int count, bint reasons) noexcept nogil:
-    """Judge at most GROUP routes of IPv6."""
+                 uint8_t* out, int count, bint reasons, uint32_t* at) noexcept nogil:
+    """Judge at most GROUP routes of IPv6; sorted ones are a walk from the range at, which goes along."""
     cdef uint64_t high[GROUP]
     cdef uint64_t low[GROUP]
     cdef const Entry* leaf[GROUP]
     cdef int i
     if not reasons and ascends6(addresses, count):
-        for i in range(count):
-            out[i] = state_of(t, find(t, addresses[2 * i], addresses[2 * i + 1]), lengths[i], origins[i])
+        walk_group(t, addresses, lengths, origins, out, count, at)
         return
     for i in range(count):
         high[i] = addresses[2 * i]
@@ -293,9 +169,10 @@ cdef void judge_all4(const Tree* t, const uint32_t* addresses, const uint8_t* le
 cdef void judge_all6(const Tree* t, const uint64_t* addresses, const uint8_t* lengths,
                      const uint32_t* origins, uint8_t* out, size_t count, bint reasons) noexcept nogil:
     cdef size_t at = 0
+    cdef uint32_t here = 0
     while at < count:
         judge6(t, addresses + 2 * at, lengths + at, origins + at, out + at,
-               <int>min(count - at, <size_t>GROUP), reasons)
+               <int>min(count - at, <size_t>GROUP), reasons, &here)
         at += GROUP
 
 
@@ -348,8 +225,7 @@ cdef class Trie:
     @property
     def nbytes(self):
         """Octets of memory that the trie takes."""
-        return (self.tree.word_count * sizeof(Word) + self.tree.entry_count * sizeof(Entry)
-                + self.tree.key_count * sizeof(uint64_t) + self.tree.link_count * sizeof(Link))
+        return tree_bytes(&self.tree)
 
     def __len__(self):
         return self.tree.vrp_count
@@ -398,9 +274,36 @@ cdef class Trie:
             found.append(second)
         while at:
             link = self.tree.links + at - 1
-            found.append((link.length, link.length + link.span, link.asn))
+            if link.span == CROWD:
+                # the first two may be of it
+                found = [vrp for vrp in found if vrp[0] != link.length] + crowd_of(&self.tree, link)
+            else:
+                found.append((link.length, link.length + link.span, link.asn))
             at = link.next
         return [vrp for vrp in reversed(found) if vrp[0] <= length]
+
+    def effort(self, uint64_t high, uint64_t low, uint8_t length, uint32_t origin):
+        """How many VRPs beyond the first two the State of a route looks at, and how many its Reason.
+
+        >>> import numpy as np
+        >>> zero = np.zeros(100_000, "u1")
+        >>> crowd = Trie(4, np.zeros(100_000, "u4"), zero, zero, np.arange(100_000, dtype="u4"))
+        >>> max(crowd.effort(0, 0, 8, 7)) < 20
+        True
+        """
+        cdef const Entry* e = find(&self.tree, high, low)
+        cdef uint32_t state = 0, reason = 0
+        if e.rest and not matched_inline(e, length, origin):
+            search_rest(&self.tree, e, length, origin, &state)
+        search_reason(&self.tree, e, length, origin, &reason)
+        return state, reason
+
+
+cdef list crowd_of(const Tree* t, const Link* link):
+    """The VRPs of a crowd as (length, max_length, asn), by descending AS number."""
+    cdef const uint64_t* claims = t.crowds + link.asn + 1
+    cdef Py_ssize_t i, count = <Py_ssize_t>claims[-1]
+    return [(link.length, claims[i] & 0xFF, claims[i] >> 8) for i in range(count - 1, -1, -1)]
 
 
 cdef size_t expect(int wanted, int family, Py_ssize_t count, const uint8_t[::1] lengths,
