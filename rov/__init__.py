@@ -10,10 +10,18 @@ from __future__ import annotations
 
 import os
 
-from rov import aspa, synth
+from rov import aspa, slurm, synth
 from rov.columns import NO_EXPIRY, VrpColumns
 from rov.delta import Delta
-from rov.errors import ArgumentError, DeltaError, PrefixError, RovError, SnapshotFileError, VrpFileError
+from rov.errors import (
+    ArgumentError,
+    DeltaError,
+    PrefixError,
+    RovError,
+    SlurmError,
+    SnapshotFileError,
+    VrpFileError,
+)
 from rov.formats import BadRow, ReadReport, read, read_bytes, read_report
 from rov.index import VrpIndex
 from rov.routes import RouteBatch
@@ -35,6 +43,7 @@ __all__ = [
     "RouteBatch",
     "RouterKey",
     "RovError",
+    "SlurmError",
     "Snapshot",
     "SnapshotFileError",
     "State",
@@ -48,6 +57,7 @@ __all__ = [
     "read",
     "read_bytes",
     "read_report",
+    "slurm",
     "synth",
 ]
 

@@ -4,6 +4,7 @@
     ├── PrefixError        a text or a pair of numbers is no prefix: correct the argument
     ├── ArgumentError      an argument has the wrong type, shape, dtype or range: correct the call
     ├── VrpFileError       a VRP file cannot be read: correct or replace the file
+    ├── SlurmError         SLURM files deviate from RFC 8416: correct them, keep the last good ones
     ├── SnapshotFileError  a saved Snapshot is damaged or of another format: make it anew
     └── DeltaError         a Delta does not fit the Snapshot it is applied to: start from the full set
 
@@ -11,6 +12,11 @@ PrefixError and ArgumentError are ValueErrors as well, as callers of a Python li
 """
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 class RovError(Exception):
@@ -37,6 +43,21 @@ class VrpFileError(RovError):
         self.row = row
         where = path if row is None else f"{path}: row {row}"
         super().__init__(f"{where}: {message}")
+
+
+class SlurmError(RovError):
+    """SLURM files that must not be used (RFC 8416 §3, §4.2).
+
+    ``faults`` are (file, JSON path, what is wrong), the path empty where the whole file is at fault;
+    ``count`` is how many there are, as only the first are kept.
+    """
+
+    def __init__(self, faults: Sequence[tuple[str, str, str]], count: int | None = None) -> None:
+        self.faults = tuple(faults)
+        self.count = len(self.faults) if count is None else count
+        file, path, what = self.faults[0]
+        more = f" (and {self.count - 1} more)" if self.count > 1 else ""
+        super().__init__(f"{file}: {f'{path}: ' if path else ''}{what}{more}")
 
 
 class SnapshotFileError(RovError):
