@@ -5,7 +5,7 @@ are written (durations, sizes, shares, prefixes, paths) stands in ``values``: ba
 octets. Each section is a frozen struct in the module of whoever reads it:
 
     [timers] [state] [log] [control]     service.py
-    [[listen]] ...                       transport.py
+    [[listen]] [[client]] [limits] [tcp] transport.py
     [[source]] [policy] [slurm] [guard] [stale] [history]   sources.py
 
 To add a section: write ``class Guard(Section)`` in its module, with defaults and a docstring a key, and a
@@ -39,15 +39,17 @@ from rtr_server.config.sources import (
     Stale,
     check_sources,
 )
-from rtr_server.config.transport import Listen
+from rtr_server.config.transport import Client, Limits, Listen, Tcp, check_clients
 
 __all__ = [
     "NEEDS_RESTART",
+    "Client",
     "Config",
     "ConfigError",
     "Control",
     "Guard",
     "History",
+    "Limits",
     "Listen",
     "Log",
     "Policy",
@@ -58,6 +60,7 @@ __all__ = [
     "Source",
     "Stale",
     "State",
+    "Tcp",
     "Timers",
     "build_config",
     "check",
@@ -78,6 +81,12 @@ class Config(Section, frozen=True, kw_only=True):
     listen: tuple[Listen, ...] = ()
     """Where routers are served; empty: 127.0.0.1:8323 and [::1]:8323."""
 
+    client: tuple[Client, ...] = ()
+    """What holds for some routers; the longest prefix that covers an address counts."""
+
+    limits: Limits = Limits()
+    tcp: Tcp = Tcp()
+
     source: tuple[Source, ...] = ()
     """Where VRPs come from."""
 
@@ -93,6 +102,7 @@ class Config(Section, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         check_sources(self.source, self.policy, self.guard)
+        check_clients(self.client, self.timers.timing)
 
 
 @runtime_checkable

@@ -36,6 +36,9 @@ class Limits(msgspec.Struct, frozen=True):
     response: float = 1_800.0
     """For a whole response: it keeps an old snapshot in memory. 16 MB in this time is 9 kB/s."""
 
+    stall: float | None = None
+    """Without progress while we send; None: STALL_RETRIES times the Retry interval that we tell routers."""
+
     pause_input: int = 1_024
     """Unread queries at which ``wants_data`` turns false: some 85 of them."""
 

@@ -218,6 +218,12 @@ class CacheSession:
         return self.state is SessionState.CLOSED
 
     @property
+    def patience(self) -> float:
+        """Seconds without progress after which a router is given up (8210bis §9)."""
+        stall = self._limits.stall
+        return STALL_RETRIES * self._source.timing().retry if stall is None else stall
+
+    @property
     def pending(self) -> int:
         """Octets that wait to be sent."""
         return self._output.octets
@@ -402,8 +408,7 @@ class CacheSession:
         if self.version is None:
             timers.append((self.opened_at + limits.first_query, CloseReason.NO_QUERY))
         if self._output:
-            stall = STALL_RETRIES * self._source.timing().retry
-            timers.append((self._progress_at + stall, CloseReason.STALLED))
+            timers.append((self._progress_at + self.patience, CloseReason.STALLED))
             if self._sending:
                 timers.append((self._sending.started + limits.response, CloseReason.STALLED))
         elif self._partial_since is not None:

@@ -60,7 +60,6 @@ mode = "999"
         'line 3: timers.refresh: \'10x\': expected a time such as "10m", "1h30m" or a number of seconds',
         "line 6: log.levle: unknown key, is it level?",
         "line 7: log.format: 'xml': expected text, json",
-        "line 8: listen[1]: address is missing",
         "line 9: listen[1].adress: unknown key, is it address?",
         "line 11: listen[2].address: 5: expected HOST:PORT, as text",
         "line 13: control.mode: '999': expected permissions in octal such as \"0660\", as text",
