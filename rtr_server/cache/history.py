@@ -142,6 +142,19 @@ class History:
         """The serials that have a diff to the current one, oldest first, without the current one."""
         return [step.before for step in self._steps]
 
+    def superseded(self, serial: int) -> tuple[int, float] | None:
+        """How many steps behind a retained serial is, and when it ceased to be current (``update``'s clock).
+
+        None for the current serial and for one that is not retained.
+
+        >>> History({0: 11, 1: 12, 2: 13}, 5, snapshot=Snapshot.empty()).superseded(5) is None
+        True
+        """
+        index = self._index(serial) if self._view else None
+        if index is None or index == len(self._steps):
+            return None
+        return len(self._steps) - index, self._steps[index].made_at
+
     def delta_since(self, serial: int) -> Delta | None:
         """All steps since serial as one; None if they cancel out. KeyError: no such serial is retained.
 

@@ -7,6 +7,7 @@ position in the session. What goes wrong in one connection ends that one.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import socket
 from collections.abc import Callable
@@ -27,6 +28,7 @@ from rtr_server.protocol.events import (
     ResponseStarted,
 )
 from rtr_server.protocol.session import CacheSession
+from rtr_server.transport.record import Ended, Ledger, Record
 
 log = logging.getLogger(__name__)
 peer_log = logging.getLogger(f"{__name__}.peer")
@@ -62,13 +64,22 @@ KEEPALIVE = {
 EndReason = Literal["restart", "shutdown"]
 NewSession = Callable[[float], CacheSession]
 
+_numbers = itertools.count(1)
+
 
 class Connection(asyncio.Protocol):
-    """One router: its transport and its session. ``ended`` is called once, when all is over."""
+    """One router: its transport and its session. ``ended`` is called once, when all is over.
+
+    ``number`` names it to the operator, ``record`` has what happened that is worth a look.
+    """
+
+    kind = "tcp"
 
     def __init__(self, session: CacheSession, peer: Endpoint, ended: Callable[[Connection], None]) -> None:
         self.session = session
         self.peer = peer
+        self.number = next(_numbers)
+        self.record = Record()
         self._ended = ended
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
@@ -143,6 +154,29 @@ class Connection(asyncio.Protocol):
     def close(self, reason: EndReason) -> None:
         """End the session in order."""
         self._safely(lambda: self.session.close(reason, self._loop.time()))
+
+    def kick(self) -> None:
+        """End the session at the operator's wish; as at a restart, the router keeps its data and returns."""
+        self.close("restart")
+        self._reason = "kicked"
+
+    @property
+    def ended(self) -> Ended:
+        """What is left of the session once it is over."""
+        session, record = self.session, self.record
+        return Ended(
+            self.number,
+            str(self.peer),
+            self.kind,
+            session.version,
+            session.opened_at,
+            self._loop.time(),
+            self._reason,
+            session.octets_in,
+            session.octets_out,
+            record.error_received,
+            record.error_sent,
+        )
 
     def abort(self) -> None:
         """End the connection at once; what is not sent is lost."""
@@ -223,6 +257,7 @@ class Connection(asyncio.Protocol):
 
     def _report(self) -> None:
         for happened in self.session.events():
+            self.record.note(happened, self._loop.time())
             self._log(happened)
 
     def _log(self, happened: Event) -> None:
@@ -268,6 +303,7 @@ class TcpServer:
         self._opening: set[asyncio.Task[None]] = set()
         self._empty = asyncio.Event()
         self._empty.set()
+        self.ledger = Ledger()
         self.connections: set[Connection] = set()
 
     def accept(self, connection: socket.socket, peer: Endpoint) -> None:
@@ -297,6 +333,7 @@ class TcpServer:
 
     def _gone(self, router: Connection) -> None:
         self.connections.discard(router)
+        self.ledger.add(router.ended)
         if not self.connections:
             self._empty.set()
 
