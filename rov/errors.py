@@ -4,8 +4,8 @@
     ├── PrefixError        a text or a pair of numbers is no prefix: correct the argument
     ├── ArgumentError      an argument has the wrong type, shape, dtype or range: correct the call
     ├── VrpFileError       a VRP file cannot be read: correct or replace the file
+    │   └── SnapshotFileError  a saved Snapshot is damaged or of another format: make it anew
     ├── SlurmError         SLURM files deviate from RFC 8416: correct them, keep the last good ones
-    ├── SnapshotFileError  a saved Snapshot is damaged or of another format: make it anew
     └── DeltaError         a Delta does not fit the Snapshot it is applied to: start from the full set
 
 PrefixError and ArgumentError are ValueErrors as well, as callers of a Python library expect.
@@ -40,9 +40,13 @@ class VrpFileError(RovError):
 
     def __init__(self, path: str, message: str, row: int | None = None) -> None:
         self.path = path
+        self.message = message
         self.row = row
         where = path if row is None else f"{path}: row {row}"
         super().__init__(f"{where}: {message}")
+
+    def __reduce__(self) -> tuple[type[VrpFileError], tuple[str, str, int | None]]:
+        return type(self), (self.path, self.message, self.row)
 
 
 class SlurmError(RovError):
@@ -60,7 +64,7 @@ class SlurmError(RovError):
         super().__init__(f"{file}: {f'{path}: ' if path else ''}{what}{more}")
 
 
-class SnapshotFileError(RovError):
+class SnapshotFileError(VrpFileError):
     """A saved Snapshot is damaged, cut short, or in a format that this version does not know."""
 
 

@@ -192,11 +192,25 @@ class Snapshot:
         Traceback (most recent call last):
         rov.errors.SnapshotFileError: /dev/null: expected a saved Snapshot, found no regular file
         """
-        contents = snapshot_file.read(path)
+        return cls._of_file(snapshot_file.read(path), os.fsdecode(path))
+
+    @classmethod
+    def from_bytes(cls, data: bytes, name: str) -> Snapshot:
+        """As ``open``, of a saved Snapshot that is in memory; name stands for it in errors.
+
+        >>> Snapshot.from_bytes(b"", "https://rpki.example/vrps.rov")
+        Traceback (most recent call last):
+        rov.errors.SnapshotFileError: https://rpki.example/vrps.rov: expected a saved Snapshot of 28 octets \
+or more, found 0
+        """
+        return cls._of_file(snapshot_file.parse(data, name), name)
+
+    @classmethod
+    def _of_file(cls, contents: snapshot_file.Contents, name: str) -> Snapshot:
         try:
             return cls.build(**contents._asdict())
         except ArgumentError as error:
-            raise SnapshotFileError(f"{os.fsdecode(path)}: {error}") from error
+            raise SnapshotFileError(name, str(error)) from error
 
     def vrps(self) -> Iterator[Vrp]:
         """Every VRP, IPv4 first, in sort order.

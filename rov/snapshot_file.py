@@ -211,34 +211,35 @@ def _map(name: str) -> memoryview:
     """The whole file, read-only; every array over it keeps the mapping open."""
     try:
         if not stat.S_ISREG(os.stat(name).st_mode):  # a pipe would block, a device has no size
-            raise SnapshotFileError(f"{name}: expected a saved Snapshot, found no regular file")
+            raise SnapshotFileError(name, "expected a saved Snapshot, found no regular file")
         with open(name, "rb") as file:
             size = os.fstat(file.fileno()).st_size
-            if size < _PREAMBLE.size:
-                raise SnapshotFileError(
-                    f"{name}: expected a saved Snapshot of {_PREAMBLE.size} octets or more, found {size}"
-                )
-            return memoryview(mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ))
+            mapped = mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ) if size else b""
+            return memoryview(mapped)
     except (OSError, ValueError) as error:
         raise SnapshotFileError(
-            f"{name}: expected a saved Snapshot, cannot be read: {getattr(error, 'strerror', None) or error}"
+            name, f"expected a saved Snapshot, cannot be read: {getattr(error, 'strerror', None) or error}"
         ) from error
 
 
 def _check_preamble(name: str, octets: memoryview) -> int:
     """The size of the header, once the file is known to be ours, whole and undamaged."""
+    if len(octets) < _PREAMBLE.size:
+        raise SnapshotFileError(
+            name, f"expected a saved Snapshot of {_PREAMBLE.size} octets or more, found {len(octets)}"
+        )
     magic, crc, version, header_size, size = _PREAMBLE.unpack_from(octets)
     if magic != MAGIC:
-        raise SnapshotFileError(f"{name}: expected a saved Snapshot (magic {MAGIC!r}), found {magic!r}")
+        raise SnapshotFileError(name, f"expected a saved Snapshot (magic {MAGIC!r}), found {magic!r}")
     if version != FORMAT_VERSION:
-        raise SnapshotFileError(f"{name}: expected format version {FORMAT_VERSION}, found {version}")
+        raise SnapshotFileError(name, f"expected format version {FORMAT_VERSION}, found {version}")
     if size != len(octets):
-        raise SnapshotFileError(f"{name}: expected {size:,} octets, found {len(octets):,}: cut or damaged")
+        raise SnapshotFileError(name, f"expected {size:,} octets, found {len(octets):,}: cut or damaged")
     if header_size > min(MAX_HEADER, size - _PREAMBLE.size):
-        raise SnapshotFileError(f"{name}: expected a header of {MAX_HEADER:,} octets at most, in the file")
+        raise SnapshotFileError(name, f"expected a header of {MAX_HEADER:,} octets at most, in the file")
     found = isal_zlib.crc32(octets[_CHECKED_FROM:])
     if found != crc:
-        raise SnapshotFileError(f"{name}: expected CRC-32 {crc:08x}, found {found:08x}: damaged")
+        raise SnapshotFileError(name, f"expected CRC-32 {crc:08x}, found {found:08x}: damaged")
     return int(header_size)
 
 
@@ -249,11 +250,11 @@ def _sliced(name: str, octets: memoryview) -> tuple[_Header, _Columns]:
         packed = octets[_PREAMBLE.size : _PREAMBLE.size + header_size]
         header = msgspec.msgpack.decode(packed, type=_Header)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise SnapshotFileError(f"{name}: expected a header of this format: {error}") from error
+        raise SnapshotFileError(name, f"expected a header of this format: {error}") from error
     offsets = _offsets(header, header_size)
     if offsets[-1] != len(octets):
         raise SnapshotFileError(
-            f"{name}: expected {offsets[-1]:,} octets by the counts in the header, found {len(octets):,}"
+            name, f"expected {offsets[-1]:,} octets by the counts in the header, found {len(octets):,}"
         )
     whole = np.frombuffer(octets, np.uint8)
     places = zip(offsets, header.columns(), strict=False)
@@ -266,7 +267,7 @@ def _parts(name: str, lengths: npt.NDArray[np.uint32], total: int) -> Iterator[s
     """Consecutive parts of a column, given the length of each; they must fill it."""
     ends = np.cumsum(lengths, dtype=np.uint64).tolist()
     if (ends[-1] if ends else 0) != total:
-        raise SnapshotFileError(f"{name}: expected lists of {total:,} entries in all")
+        raise SnapshotFileError(name, f"expected lists of {total:,} entries in all")
     return (slice(begin, end) for begin, end in pairwise((0, *ends)))
 
 
@@ -289,7 +290,12 @@ def read(path: str | os.PathLike[str]) -> Contents:
     SnapshotFileError: the file is missing, damaged, cut short, or of another format.
     """
     name = os.fsdecode(path)
-    header, columns = _sliced(name, _map(name))
+    return parse(_map(name), name)
+
+
+def parse(octets: bytes | memoryview, name: str) -> Contents:
+    """As ``read``, of octets in memory, which the columns keep; name stands for them in errors."""
+    header, columns = _sliced(name, memoryview(octets))
     customers, aspa_lengths, aspa_expires, providers = columns[12:16]
     asns, skis, spki_lengths, key_expires, spkis = columns[16:21]
     return Contents(

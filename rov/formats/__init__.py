@@ -1,4 +1,4 @@
-"""VRP files in: every format that validators write, plain or compressed, told apart by content."""
+"""VRP files in: every format that validators write and saved Snapshots, told apart by content."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from rov.formats.csv import is_header, read_csv
 from rov.formats.json import read_json
 from rov.formats.report import BadRow, Intake, ReadReport
 from rov.snapshot import Snapshot
+from rov.snapshot_file import MAGIC
 
 __all__ = ["MAX_FILE_BYTES", "BadRow", "ReadReport", "read", "read_bytes", "read_report"]
 
@@ -19,10 +20,11 @@ _EXPECTED = "expected VRPs as JSON or CSV, as rpki-client, Routinator or a RIPE 
 
 
 def read(path: str | os.PathLike[str], *, strict: bool = True) -> Snapshot:
-    """Read a VRP file: JSON or CSV, plain or .gz .bz2 .xz .zst, told apart by content.
+    """Read a VRP file: JSON, CSV or a saved Snapshot, plain or .gz .bz2 .xz .zst, told apart by content.
 
     VrpFileError: the file cannot be read or is no VRP file; with strict also the first bad row, named
-    by its number. Without strict bad rows are left out: ``read_report`` tells which.
+    by its number. Without strict bad rows are left out: ``read_report`` tells which. A saved Snapshot is
+    copied into memory, and it has no bad rows: ``Snapshot.open`` uses the file in place.
 
     >>> import tempfile
     >>> with tempfile.NamedTemporaryFile() as file:
@@ -54,6 +56,9 @@ def read_bytes(data: bytes, name: str, *, strict: bool = True) -> ReadReport:
     'Routinator CSV'
     """
     content = unpack(data, name).removeprefix(_BOM).lstrip(_BLANKS)
+    if content.startswith(MAGIC):
+        snapshot = Snapshot.from_bytes(content, name)
+        return ReadReport(snapshot, "saved Snapshot", len(snapshot), (), 0)
     intake = Intake(name, strict)
     if content[:1] in (b"{", b"["):
         return intake.report(read_json(content, intake))

@@ -1,6 +1,9 @@
 """Saved Snapshots: what comes back, what is refused, and that columns stay in the file."""
 
+import gzip
+import lzma
 import os
+import pickle
 import stat
 import struct
 import zlib
@@ -13,7 +16,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rov import snapshot_file
+import rov
+from rov import cli, snapshot_file
 from rov.columns import VrpColumns
 from rov.errors import ArgumentError, SnapshotFileError
 from rov.snapshot import Snapshot
@@ -222,6 +226,39 @@ def test_forged_and_foreign_files(forge: Callable[[bytes], bytes], message: str,
     with pytest.raises(SnapshotFileError, match=message) as caught:
         opened(forge(octets), tmp_path)
     assert str(tmp_path / "given.rov") in str(caught.value)
+
+
+def test_read_recognises_it(tmp_path: Path) -> None:
+    octets = saved(SMALL, tmp_path)
+    for name, pack in (("plain.rov", bytes), ("packed.rov.gz", gzip.compress), ("packed.xz", lzma.compress)):
+        path = tmp_path / name
+        path.write_bytes(pack(octets))
+        report = rov.read_report(path)
+        assert everything(report.snapshot) == everything(SMALL)
+        assert (report.format, report.rows, report.skipped_count) == ("saved Snapshot", len(SMALL), 0)
+        assert rov.read(path) == SMALL
+    assert rov.VrpIndex(SMALL) == rov.load(tmp_path / "plain.rov")
+    assert rov.read_bytes(octets, "x").snapshot == SMALL
+
+
+@pytest.mark.parametrize("change", [lambda o: o[:-1], lambda o: o + b"\0", lambda o: o[:40], lambda o: o[:8]])
+def test_a_damaged_one_is_a_bad_vrp_file(change: Callable[[bytes], bytes], tmp_path: Path) -> None:
+    octets = change(saved(SMALL, tmp_path))
+    with pytest.raises(rov.VrpFileError, match=r"^fetched: expected .*octets") as caught:
+        rov.read_bytes(octets, "fetched")
+    assert isinstance(caught.value, SnapshotFileError)
+    again = pickle.loads(pickle.dumps(caught.value))
+    assert (type(again), str(again), again.path) == (SnapshotFileError, str(caught.value), "fetched")
+
+
+def test_commands_take_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = str(tmp_path / "saved.rov")
+    SMALL.save(path)
+    vrp = next(SMALL.vrps())
+    assert cli.main(["info", path]) == 0
+    assert "saved Snapshot" in capsys.readouterr().out
+    assert cli.main(["validate", str(vrp.prefix), f"AS{vrp.asn}", "--vrps", path]) == 0
+    assert " valid" in capsys.readouterr().out
 
 
 def test_rows_out_of_order_are_sorted(tmp_path: Path) -> None:
