@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import os
 
-from rov import aspa, slurm, synth
+from rov import aspa, rib, slurm, synth
 from rov.columns import NO_EXPIRY, VrpColumns
 from rov.delta import Delta
 from rov.errors import (
     ArgumentError,
     DeltaError,
     PrefixError,
+    RibFileError,
     RovError,
     SlurmError,
     SnapshotFileError,
@@ -40,6 +41,7 @@ __all__ = [
     "PrefixLike",
     "ReadReport",
     "Reason",
+    "RibFileError",
     "RouteBatch",
     "RouterKey",
     "RovError",
@@ -57,6 +59,7 @@ __all__ = [
     "read",
     "read_bytes",
     "read_report",
+    "rib",
     "slurm",
     "synth",
 ]

@@ -6,6 +6,7 @@
     ├── VrpFileError       a VRP file cannot be read: correct or replace the file
     │   └── SnapshotFileError  a saved Snapshot is damaged or of another format: make it anew
     ├── SlurmError         SLURM files deviate from RFC 8416: correct them, keep the last good ones
+    ├── RibFileError       a RIB dump cannot be read: correct or replace the file
     └── DeltaError         a Delta does not fit the Snapshot it is applied to: start from the full set
 
 PrefixError and ArgumentError are ValueErrors as well, as callers of a Python library expect.
@@ -62,6 +63,14 @@ class SlurmError(RovError):
         file, path, what = self.faults[0]
         more = f" (and {self.count - 1} more)" if self.count > 1 else ""
         super().__init__(f"{file}: {f'{path}: ' if path else ''}{what}{more}")
+
+
+class RibFileError(RovError):
+    """A RIB dump cannot be read; ``path`` names the file."""
+
+    def __init__(self, path: str, message: str) -> None:
+        self.path = path
+        super().__init__(f"{path}: {message}")
 
 
 class SnapshotFileError(VrpFileError):

@@ -70,20 +70,26 @@ class _Zstd:
         return b"".join(parts)
 
 
-class _Packing(NamedTuple):
+class Packing(NamedTuple):
+    """A way of packing: its name, its first octets, and what starts a decompressor.
+
+    >>> packing_of(b"BZh9").name
+    'bzip2'
+    """
+
     name: str
     magic: bytes
     start: Callable[[], Any]
 
 
 _PACKINGS = (
-    _Packing("gzip", b"\x1f\x8b", lambda: igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_GZIP)),
-    _Packing("bzip2", b"BZh", bz2.BZ2Decompressor),
-    _Packing("xz", b"\xfd7zXZ\x00", lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=XZ_MEMORY_BYTES)),
-    _Packing("zstd", b"\x28\xb5\x2f\xfd", _Zstd),
+    Packing("gzip", b"\x1f\x8b", lambda: igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_GZIP)),
+    Packing("bzip2", b"BZh", bz2.BZ2Decompressor),
+    Packing("xz", b"\xfd7zXZ\x00", lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=XZ_MEMORY_BYTES)),
+    Packing("zstd", b"\x28\xb5\x2f\xfd", _Zstd),
 )
 
-_FAULTS: Any = (OSError, EOFError, ValueError, lzma.LZMAError, zstandard.ZstdError, igzip_lib.error)
+FAULTS: Any = (OSError, EOFError, ValueError, lzma.LZMAError, zstandard.ZstdError, igzip_lib.error)
 """Any: the stub of isal takes its exception class for an instance."""
 
 
@@ -124,7 +130,7 @@ def unpack(data: bytes, name: str) -> bytes:
     >>> unpack(bz2.compress(b"ASN,IP Prefix"), "x")
     b'ASN,IP Prefix'
     """
-    packing = _packing_of(data)
+    packing = packing_of(data)
     if packing is None:
         return data
     parts: list[bytes] = []
@@ -144,19 +150,24 @@ def unpack(data: bytes, name: str) -> bytes:
     return b"".join(parts)
 
 
-def _packing_of(data: bytes) -> _Packing | None:
+def packing_of(data: bytes) -> Packing | None:
+    """How data is packed, by its first octets; None if it is not.
+
+    >>> packing_of(b"ASN,IP Prefix") is None
+    True
+    """
     return next((packing for packing in _PACKINGS if data.startswith(packing.magic)), None)
 
 
 def _unpack_stream(
-    packing: _Packing, data: bytes, name: str, parts: list[bytes], size: int
+    packing: Packing, data: bytes, name: str, parts: list[bytes], size: int
 ) -> tuple[bytes, int]:
     """Append one stream to parts; what follows it, and the size of all parts."""
     stream: _Decompressor = packing.start()
     while not stream.eof:
         try:
             part = stream.decompress(data, CHUNK_BYTES)
-        except _FAULTS as error:
+        except FAULTS as error:
             raise VrpFileError(name, f"damaged {packing.name} data: {error}") from error
         data = b""
         if not part and not stream.eof:

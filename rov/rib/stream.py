@@ -1,0 +1,206 @@
+"""Octets of a dump: from a file, standard input or a URL, unpacked by content, read ahead in a thread."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from queue import Empty, Queue
+from typing import IO, Any, TypeVar
+
+from rov.errors import RibFileError
+from rov.formats.compression import FAULTS, ZSTD_WINDOW_BYTES, Packing, packing_of
+
+PIECE_BYTES = 1 << 20
+"""Packed octets read at a time."""
+
+UNPACKED_BYTES = 4 << 20
+"""Unpacked octets handed on at a time: few enough to stay in a cache, and for a bomb to stay harmless."""
+
+PIECES_AHEAD = 4
+"""Pieces that wait for the parser."""
+
+HEAD_BYTES = 64 * 1024
+
+Progress = Callable[[int, int | None], None]
+"""Called with the packed octets read so far and their number in all, None where it is not known."""
+
+T = TypeVar("T")
+
+
+class Source:
+    """One dump by its name: a path, ``-`` for standard input, or a URL (with the extra rovkit[url]).
+
+    >>> Source("/nonexistent").pieces()
+    Traceback (most recent call last):
+    rov.errors.RibFileError: /nonexistent: cannot be read: No such file or directory
+    """
+
+    def __init__(self, name: str | os.PathLike[str], progress: Progress | None = None) -> None:
+        self.name = "standard input" if name == "-" else os.fsdecode(name)
+        self.warnings: list[str] = []
+        self._path = os.fsdecode(name)
+        self._progress = progress
+        self._read = 0
+        self._size: int | None = None
+
+    def pieces(self) -> Iterator[bytes]:
+        """The unpacked octets in pieces; RibFileError if the dump cannot be read at all.
+
+        Packed data that end too early or are damaged end the octets there, with a warning.
+        """
+        file = self._open()
+        head = self._take(file, PIECE_BYTES)
+        return ahead(self._unpacked(file, head), PIECES_AHEAD)
+
+    def _open(self) -> IO[bytes]:
+        try:
+            if self._path == "-":
+                return sys.stdin.buffer
+            if "://" in self._path:
+                return self._open_url()
+            file = open(self._path, "rb")  # noqa: SIM115
+            size = os.fstat(file.fileno()).st_size
+            self._size = size or None
+            return file
+        except (OSError, ValueError) as error:
+            raise self._unreadable(error) from error
+
+    def _open_url(self) -> IO[bytes]:
+        try:
+            import fsspec  # type: ignore[import-untyped]
+        except ImportError:
+            raise RibFileError(self.name, "a URL needs fsspec: pip install 'rovkit[url]'") from None
+        try:
+            file: IO[bytes] = fsspec.open(self._path, "rb").open()
+        # fsspec's backends raise errors of their own
+        except Exception as error:
+            raise self._unreadable(error) from error
+        self._size = getattr(file, "size", None)
+        return file
+
+    def _unreadable(self, error: Exception) -> RibFileError:
+        return RibFileError(self.name, f"cannot be read: {getattr(error, 'strerror', None) or error}")
+
+    def _take(self, file: IO[bytes], size: int) -> bytes:
+        try:
+            piece = file.read(size)
+        except (OSError, ValueError) as error:
+            raise self._unreadable(error) from error
+        self._read += len(piece)
+        if self._progress is not None:
+            self._progress(self._read, self._size)
+        return piece
+
+    def _unpacked(self, file: IO[bytes], head: bytes) -> Iterator[bytes]:
+        packing = packing_of(head)
+        with file if self._path != "-" else io.BytesIO():
+            if packing is None:
+                while head:
+                    yield head
+                    head = self._take(file, PIECE_BYTES)
+            elif packing.name == "zstd":
+                yield from self._zstd(file, head)
+            else:
+                yield from self._streams(packing, file, head)
+
+    def _streams(self, packing: Packing, file: IO[bytes], data: bytes) -> Iterator[bytes]:
+        """One packed stream after the other: concatenated ones are usual."""
+        stream: Any = packing.start()
+        while data:
+            try:
+                if stream.eof:
+                    if not data.startswith(packing.magic[: len(data)]):
+                        if data.strip(b"\0"):
+                            self._warn(f"what follows the {packing.name} data is left out")
+                        return
+                    stream = packing.start()
+                while not stream.eof:
+                    piece = stream.decompress(data, UNPACKED_BYTES)
+                    data = b""
+                    if piece:
+                        yield piece
+                    elif not stream.eof:
+                        break
+            except FAULTS as error:
+                self._warn(f"damaged {packing.name} data: {error}; what follows is left out")
+                return
+            data = stream.unused_data if stream.eof else b""
+            data = data if len(data) >= len(packing.magic) else data + self._take(file, PIECE_BYTES)
+        if not stream.eof:
+            self._warn(f"the {packing.name} data is cut short")
+
+    def _zstd(self, file: IO[bytes], head: bytes) -> Iterator[bytes]:
+        import zstandard
+
+        context = zstandard.ZstdDecompressor(max_window_size=ZSTD_WINDOW_BYTES)
+        rest: Any = _Rest(head, lambda size: self._take(file, size))
+        with context.stream_reader(rest, read_across_frames=True, closefd=False) as reader:
+            try:
+                while piece := reader.read(UNPACKED_BYTES):
+                    yield piece
+            except FAULTS as error:
+                self._warn(f"damaged zstd data: {error}; what follows is left out")
+
+    def _warn(self, text: str) -> None:
+        self.warnings.append(f"{self.name}: {text}")
+
+
+class _Rest(io.RawIOBase):
+    """A file of which a piece was read already."""
+
+    def __init__(self, head: bytes, take: Callable[[int], bytes]) -> None:
+        self._head = head
+        self._take = take
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        if self._head:
+            piece, self._head = self._head[:size], self._head[size:]
+            return piece
+        return self._take(size)
+
+
+def ahead(items: Iterator[T], depth: int) -> Iterator[T]:
+    """The same items, made in a thread that is at most so many of them ahead.
+
+    An error of the maker is raised where its item would stand. A consumer that closes the iterator early
+    ends the thread.
+
+    >>> list(ahead(iter("abc"), 2))
+    ['a', 'b', 'c']
+    """
+    queue: Queue[tuple[bool, Any]] = Queue(depth)
+    closed = threading.Event()
+
+    def make() -> None:
+        try:
+            for item in items:
+                if closed.is_set():
+                    return
+                queue.put((True, item))
+            queue.put((False, None))
+        except BaseException as error:
+            queue.put((False, error))
+
+    thread = threading.Thread(target=make, name="rib-ahead", daemon=True)
+    thread.start()
+    try:
+        while True:
+            more, item = queue.get()
+            if not more:
+                if item is not None:
+                    raise item
+                return
+            yield item
+    finally:
+        closed.set()
+        while thread.is_alive():
+            try:
+                queue.get(timeout=0.02)
+            except Empty:
+                continue
