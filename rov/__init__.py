@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import os
 
-from rov import aspa, rib, slurm, synth
+from rov import archive, aspa, rib, slurm, synth
 from rov.columns import NO_EXPIRY, VrpColumns
 from rov.delta import Delta
 from rov.errors import (
+    ArchiveError,
     ArgumentError,
     DeltaError,
     PrefixError,
@@ -31,6 +32,7 @@ from rov.types import Aspa, Prefix, PrefixLike, Reason, RouterKey, State, Validi
 
 __all__ = [
     "NO_EXPIRY",
+    "ArchiveError",
     "ArgumentError",
     "Aspa",
     "BadRow",
@@ -54,6 +56,7 @@ __all__ = [
     "VrpColumns",
     "VrpFileError",
     "VrpIndex",
+    "archive",
     "aspa",
     "load",
     "read",

@@ -303,3 +303,26 @@ def under(columns: VrpColumns, prefix: Prefix) -> slice:
         return slice(0, 0)
     beyond = prefix.address + (1 << (prefix.bits - prefix.length))
     return slice(_place(columns, (prefix.address, prefix.length)), _place(columns, (beyond,)))
+
+
+_MASKS_32 = np.array([2**32 - 2 ** (32 - length) for length in range(33)], np.uint32)
+_MASKS_64 = np.array([2**64 - 2 ** (64 - length) for length in range(65)], np.uint64)
+"""The bits that a prefix length leaves, of an IPv4 address and of half an IPv6 address."""
+
+
+def over(columns: VrpColumns, prefix: Prefix) -> npt.NDArray[np.bool_]:
+    """Which rows cover prefix, which must be of their family: a bool mask.
+
+    >>> over(VrpColumns.ipv4([0, 0, 1 << 31], [0, 2, 1], [8, 8, 8], [1, 1, 1]), Prefix(4, 0, 1)).tolist()
+    [True, False, False]
+    """
+    length = np.minimum(columns.length, prefix.length)
+    longer = columns.length > prefix.length
+    if columns.family == 4:
+        differ = (columns.address ^ np.uint32(prefix.address)) & _MASKS_32[length]
+    else:
+        high, low = np.uint64(prefix.address >> 64), np.uint64(prefix.address & 2**64 - 1)
+        differ = (columns.address[:, 0] ^ high) & _MASKS_64[np.minimum(length, 64)]
+        differ |= (columns.address[:, 1] ^ low) & _MASKS_64[np.maximum(length, 64) - 64]
+    found: npt.NDArray[np.bool_] = ~longer & (differ == 0)
+    return found

@@ -7,6 +7,7 @@
     │   └── SnapshotFileError  a saved Snapshot is damaged or of another format: make it anew
     ├── SlurmError         SLURM files deviate from RFC 8416: correct them, keep the last good ones
     ├── RibFileError       a RIB dump cannot be read: correct or replace the file
+    ├── ArchiveError       an archive cannot be read or written, or does not know what is asked
     └── DeltaError         a Delta does not fit the Snapshot it is applied to: start from the full set
 
 PrefixError and ArgumentError are ValueErrors as well, as callers of a Python library expect.
@@ -63,6 +64,10 @@ class SlurmError(RovError):
         file, path, what = self.faults[0]
         more = f" (and {self.count - 1} more)" if self.count > 1 else ""
         super().__init__(f"{file}: {f'{path}: ' if path else ''}{what}{more}")
+
+
+class ArchiveError(RovError):
+    """An archive of updates cannot be read or written, or knows nothing of the time asked for."""
 
 
 class RibFileError(RovError):

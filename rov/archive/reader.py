@@ -1,0 +1,187 @@
+"""The archive from the side of who asks: what covered a prefix then, and when did that change."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from rov.archive.segment import Record, Segment, segments, state
+from rov.causes import causes
+from rov.columns import over
+from rov.errors import ArchiveError, ArgumentError, DeltaError
+from rov.index import VrpIndex
+from rov.snapshot import Snapshot
+from rov.types import MAX_ASN, Prefix, State, Vrp
+
+
+class Update(msgspec.Struct, frozen=True):
+    """A record without its data: when (unix seconds), under which serial, from where and why.
+
+    >>> Update(1700000000, 7, "vrps.json", "").serial
+    7
+    """
+
+    time: int
+    serial: int
+    source: str
+    why: str
+
+
+class Change(msgspec.Struct, frozen=True):
+    """An update that changed which VRPs cover a prefix, and for a route its state and who did it.
+
+    ``before``, ``after`` and ``causes`` are None, None and () where no origin was asked for.
+
+    >>> Change(Update(1700000000, 7, "vrps.json", ""), (), ()).causes
+    ()
+    """
+
+    update: Update
+    withdrawn: tuple[Vrp, ...]
+    announced: tuple[Vrp, ...]
+    before: State | None = None
+    after: State | None = None
+    causes: tuple[Vrp, ...] = ()
+
+
+class History:
+    """What an archive knows; it may be read while it is written. Each question reads the files anew.
+
+    ArchiveError: a file cannot be read, or the time asked for lies before the first record, or in
+    what was lost to damage. A moment after the last record is answered by that record.
+
+    >>> import tempfile
+    >>> from rov.archive import Archive
+    >>> folder = tempfile.mkdtemp()
+    >>> archive = Archive(folder)
+    >>> archive.append(Snapshot.empty(), time=1700000000, serial=1, source="vrps.json")
+    True
+    >>> History(folder).covering("192.0.2.0/24", at=1700000000)
+    ()
+    """
+
+    def __init__(self, directory: str | os.PathLike[str]) -> None:
+        self.directory = Path(os.fsdecode(directory))
+
+    def updates(self) -> Iterator[Update]:
+        """Every record, oldest first.
+
+        >>> import tempfile
+        >>> list(History(tempfile.mkdtemp()).updates())
+        []
+        """
+        for segment in segments(self.directory):
+            for record in _records(segment):
+                yield _update(record)
+
+    def snapshot(self, *, at: int) -> Snapshot:
+        """The set that held at a time in unix seconds; its rows state no times of expiry."""
+        return _state(self._until(at))
+
+    def covering(self, prefix: str | Prefix, *, at: int) -> tuple[Vrp, ...]:
+        """The VRPs that covered a prefix at a time (RFC 6811 §2), shortest first.
+
+        PrefixError: the text is no prefix.
+        """
+        return tuple(sorted(_covering(_prefix(prefix), _state(self._until(at)))))
+
+    def state(self, prefix: str | Prefix, asn: int, *, at: int) -> State:
+        """The state of a route at a time. PrefixError, ArgumentError: no prefix, no ASN."""
+        return _verdict(_prefix(prefix), asn, self.covering(prefix, at=at))
+
+    def changes(self, prefix: str | Prefix, asn: int | None = None) -> Iterator[Change]:
+        """The updates that changed what covers a prefix, or, with asn, the state of that route.
+
+        The first record begins the story and is no change. PrefixError, ArgumentError: no prefix, no ASN.
+        """
+        wanted = _prefix(prefix)
+        if asn is not None and not 0 <= asn <= MAX_ASN:
+            raise ArgumentError(f"ASN {asn}: expected 0 to {MAX_ASN}")
+        before: frozenset[Vrp] | None = None
+        for update, after in self._sets(wanted):
+            if before is not None and before != after:
+                change = _change(update, wanted, asn, before, after)
+                if asn is None or change.before != change.after:
+                    yield change
+            before = after
+
+    def _sets(self, prefix: Prefix) -> Iterator[tuple[Update, frozenset[Vrp]]]:
+        """After each record the VRPs that cover a prefix."""
+        covering: frozenset[Vrp] = frozenset()
+        for segment in segments(self.directory):
+            for record in _records(segment):
+                covering = _after(record, prefix, covering, segment)
+                yield _update(record), covering
+
+    def _until(self, at: int) -> list[Record]:
+        """The records of one segment that make the set at a time."""
+        known = segments(self.directory)
+        begun = [segment for segment in known if segment.first_time <= at]
+        if not begun:
+            begins = known[0].first_time if known else "no time"
+            raise ArchiveError(f"{self.directory}: nothing is known of {at}: the archive begins at {begins}")
+        segment = begun[-1]
+        records, end, size = segment.read()
+        lost = end < size and segment is not known[-1] and at > records[-1].time if records else True
+        if lost:
+            raise ArchiveError(f"{segment.path}: damaged from octet {end:,} on: what held at {at} is lost")
+        return [record for record in records if record.time <= at]
+
+
+def _records(segment: Segment) -> list[Record]:
+    """The sound records of a segment; none where it was removed by age meanwhile."""
+    try:
+        return segment.read()[0]
+    except ArchiveError:
+        if not segment.path.exists():
+            return []
+        raise
+
+
+def _update(record: Record) -> Update:
+    return Update(record.time, record.serial, record.source, record.why)
+
+
+def _state(records: list[Record]) -> Snapshot:
+    try:
+        return state(records)
+    except (ArgumentError, DeltaError) as error:
+        raise ArchiveError(f"a record of {records[0].time} or later cannot be read: {error}") from error
+
+
+def _after(record: Record, prefix: Prefix, before: frozenset[Vrp], segment: Segment) -> frozenset[Vrp]:
+    """What covers a prefix after a record; ArchiveError where the record cannot be read."""
+    try:
+        if record.whole:
+            return _covering(prefix, record.snapshot())
+        delta = record.delta()
+    except (ArgumentError, DeltaError) as error:
+        raise ArchiveError(f"{segment.path}: the record of {record.time}: {error}") from error
+    return before - _covering(prefix, delta.withdrawn) | _covering(prefix, delta.announced)
+
+
+def _prefix(prefix: str | Prefix) -> Prefix:
+    return Prefix.parse(prefix) if isinstance(prefix, str) else prefix
+
+
+def _covering(prefix: Prefix, snapshot: Snapshot) -> frozenset[Vrp]:
+    """One pass over the columns: to build an index for one question would take longer."""
+    columns = snapshot.ipv4 if prefix.family == 4 else snapshot.ipv6
+    return frozenset(columns.take(over(columns, prefix)).vrps())
+
+
+def _verdict(prefix: Prefix, asn: int, covering: frozenset[Vrp] | tuple[Vrp, ...]) -> State:
+    return VrpIndex(Snapshot.from_vrps(covering)).validate(prefix, asn)
+
+
+def _change(
+    update: Update, prefix: Prefix, asn: int | None, before: frozenset[Vrp], after: frozenset[Vrp]
+) -> Change:
+    gone, come = tuple(sorted(before - after)), tuple(sorted(after - before))
+    if asn is None:
+        return Change(update, gone, come)
+    old, new = _verdict(prefix, asn, before), _verdict(prefix, asn, after)
+    return Change(update, gone, come, old, new, causes(old, new, (prefix.length, asn), gone, come))
