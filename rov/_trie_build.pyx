@@ -16,6 +16,17 @@ cdef enum:
     BELOW_BYTES = 16
     WIDEST = 26
 
+cdef enum:
+    SHIFTS = 66   # by which a key can be shifted, and one more
+
+cdef extern from *:
+    """
+    #define rov_trailing_zeros(x) __builtin_ctzll(x)
+    #define rov_highest_bit(x) (63 - __builtin_clzll(x))
+    """
+    int trailing_zeros "rov_trailing_zeros"(uint64_t x) noexcept nogil
+    int highest_bit "rov_highest_bit"(uint64_t x) noexcept nogil
+
 
 # Entries
 
@@ -86,31 +97,43 @@ cdef inline uint64_t words_cost(int bits) noexcept nogil:
     return ((<uint64_t>1 << bits) >> 5) * sizeof(Word)
 
 
-cdef uint64_t cost_of(const Task* task, const uint64_t* key, int bits) noexcept nogil:
-    """What a bitmap node of 2^bits slots costs: its words, and the slots that need a node below."""
-    cdef int shift = task.width - bits
-    cdef uint64_t within = (<uint64_t>1 << shift) - 1, slot, before = ~<uint64_t>0
-    cdef uint64_t children = 0, below = 0
+cdef void count_below(const Task* task, const uint64_t* key,
+                      uint32_t* children, uint32_t* below) noexcept nogil:
+    """For each shift: slots of 2^shift keys within which ranges begin, and how many begin within them.
+
+    A key lies within its slot where the shift is above its trailing zeros. It is the first to do so unless
+    the key before it does, too, and is of the same slot: the shift is above the first bit they differ in.
+    """
     cdef uint32_t i
+    cdef int zeros, zeros_before = 64, last
+    memset(children, 0, SHIFTS * sizeof(uint32_t))
+    memset(below, 0, SHIFTS * sizeof(uint32_t))
     for i in range(task.first, task.last):
-        if key[i] & within:
-            slot = key[i] >> shift
-            children += slot != before
-            below += 1
-            before = slot
-    return words_cost(bits) + children * CHILD_BYTES + below * BELOW_BYTES
+        zeros = trailing_zeros(key[i])
+        below[zeros + 1] += 1
+        children[zeros + 1] += 1
+        if i > task.first:
+            last = max(max(zeros, zeros_before), highest_bit(key[i] ^ key[i - 1]))
+            children[last + 1] -= 1
+        zeros_before = zeros
+    for i in range(1, <uint32_t>SHIFTS):
+        children[i] += children[i - 1]
+        below[i] += below[i - 1]
 
 
 cdef int best_bits(const Task* task, const uint64_t* key) noexcept nogil:
     """How many bits a bitmap node takes: up to 128 times as many slots as ranges."""
-    cdef int bits, low = 0, best = 1
+    cdef uint32_t children[SHIFTS]
+    cdef uint32_t below[SHIFTS]
+    cdef int bits, low = 0, best = 1, shift
     cdef uint64_t cost, least = ~<uint64_t>0
+    count_below(task, key, children, below)
     while low < 31 and (<uint64_t>2 << low) <= task.last - task.first:
         low += 1
     for bits in range(max(1, low), min(low + 7, min(<int>task.width, <int>WIDEST)) + 1):
-        if words_cost(bits) >= least:
-            break
-        cost = cost_of(task, key, bits)
+        shift = task.width - bits
+        cost = (words_cost(bits) + <uint64_t>children[shift] * CHILD_BYTES
+                + <uint64_t>below[shift] * BELOW_BYTES)
         if cost <= least:
             least = cost
             best = bits
