@@ -1,33 +1,44 @@
 """The daemon: the updates, the listeners, the sessions; what happens when signals come.
 
-SIGHUP loads the feed again. SIGTERM and SIGINT end the daemon: version 2 routers get Cache Shutdown and
-drop our data. SIGUSR2 ends it too, but they get Cache Restart and keep the data until we are back
-(8210bis §8.5, §8.6). Routers of versions 0 and 1 see the connection close and keep their data as well.
+SIGHUP reads the configuration again and loads the data. SIGTERM and SIGINT end the daemon: version 2 routers
+get Cache Shutdown and drop our data. SIGUSR2 ends it too, but they get Cache Restart and keep the data until
+we are back (8210bis §8.5, §8.6). Routers of versions 0 and 1 see the connection close and keep their data as
+well. A second signal to end ends it at once.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib.metadata
 import logging
+import os
 import resource
 import signal
+import socket
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import uvloop
 
 from rtr_server.cache.history import History
+from rtr_server.config import Config, ConfigError, Listen
+from rtr_server.config.changes import changed_keys
+from rtr_server.control.commands import Command, Commands
+from rtr_server.control.server import ControlServer
 from rtr_server.endpoint import Endpoint
 from rtr_server.feed.feed import Feed
-from rtr_server.logs import event
-from rtr_server.protocol.limits import Limits
+from rtr_server.listeners import DEFAULT, Listeners
+from rtr_server.logs import configure, event
 from rtr_server.protocol.session import CacheSession
-from rtr_server.protocol.source import Timing
-from rtr_server.transport.listen import Listener, ListenError, bind
+from rtr_server.reload import tell_refused, usable, without_restart
+from rtr_server.sessions import Sessions
+from rtr_server.systemd import Systemd
+from rtr_server.threads import in_thread
+from rtr_server.transport.listen import ListenError
 from rtr_server.transport.tcp import EndReason, TcpServer
 from rtr_server.updates import Updates
 
@@ -40,46 +51,39 @@ RESERVED_FILES = 64
 """File descriptors that routers do not get: the feed, the log and the listeners must always have some."""
 
 
-class Settings(msgspec.Struct, frozen=True):
-    """What the daemon is told: endpoints to serve, those that may be missing, timers, expiry, state.
-
-    >>> Settings(listen=(Endpoint("127.0.0.1", 8323),)).ignore_expiry
-    False
-    """
-
-    listen: tuple[Endpoint, ...]
-    optional: tuple[Endpoint, ...] = ()
-    timing: Timing = Timing()
-    limits: Limits = Limits()
-    ignore_expiry: bool = False
-    state_dir: Path | None = None
-    """Where sessions survive a restart; None: nowhere."""
-
-
 class Cache:
     """The running daemon. ``run`` serves until a signal; ``started`` is called with what is served where.
 
+    ``path``: the file that ``config`` came from, read again on SIGHUP; None: it came from arguments.
+
     Raises FeedError where the feed has no usable set at the start, ListenError where an endpoint cannot
-    be listened on, StoreError where the state directory cannot be used.
+    be listened on, StoreError where the state directory cannot be used, ControlSocketError where the
+    control socket cannot be made.
     """
 
     def __init__(
         self,
         feed: Feed,
-        settings: Settings,
+        config: Config,
         *,
+        path: Path | None = None,
+        ignore_expiry: bool = False,
         clock: Callable[[], float] = time.time,
         started: Callable[[Cache], None] = lambda cache: None,
+        systemd: Systemd | None = None,
     ) -> None:
         self.feed = feed
-        self.settings = settings
-        self.endpoints: list[Endpoint] = []
+        self.config = config
+        self._path = path
         self._started = started
+        self._began = time.monotonic()
+        self._systemd = systemd or Systemd()
+        self._reloading: asyncio.Task[None] | None = None
         self.updates = Updates(
             feed,
-            timing=settings.timing,
-            ignore_expiry=settings.ignore_expiry,
-            state_dir=settings.state_dir,
+            timing=config.timers.timing,
+            ignore_expiry=ignore_expiry,
+            state_dir=config.state.directory,
             clock=clock,
         )
 
@@ -88,34 +92,47 @@ class Cache:
         """What is served, with the steps that led to it."""
         return self.updates.history
 
+    @property
+    def endpoints(self) -> list[Endpoint]:
+        """Where routers are served."""
+        return self._listeners.endpoints
+
+    # The life of the daemon
+
     async def run(self) -> None:
         """Bind, load, serve, until a signal ends it."""
-        self._ended: asyncio.Future[EndReason] = asyncio.get_running_loop().create_future()
-        self._server = TcpServer(self._new_session, max_connections=_raise_file_limit())
+        loop = asyncio.get_running_loop()
+        self._ended: asyncio.Future[EndReason] = loop.create_future()
+        self._at_once = asyncio.Event()
+        self._server = TcpServer(self._new_session, max_connections=self._max_connections())
         self.updates.serve(self._server)
-        listener = self._bind()
+        self._listeners = Listeners(self._accept)
+        self._control = ControlServer(Commands(self.commands()))
+        wanted = self.config.listen or DEFAULT
+        self._listeners.take(wanted, self._listeners.bind(wanted))
         self._handle_signals()
         try:
+            await self._open_control()
             await self.updates.open()
             if not await self._first_load():
                 return
-            listener.start()
+            self._listeners.start()
+            self._systemd.ready()
             self._started(self)
             reason = await self._serve()
+            self._systemd.stopping(f"ending: {reason}")
         finally:
-            listener.close()
+            self._listeners.close()
+            await self._control.close()
             await self.updates.close()
-        event(log, logging.INFO, "ending", reason=reason, routers=len(self._server.connections))
-        await self._server.close(reason, GRACE)
+        await self._end(reason)
 
     def stop(self, reason: EndReason) -> None:
-        """End the daemon in order; what a signal does."""
+        """End the daemon in order; what a signal does. Asked for again, at once."""
         if not self._ended.done():
             self._ended.set_result(reason)
-
-    def reload(self) -> None:
-        """Load the feed again now; what SIGHUP does."""
-        self.updates.reload()
+        else:
+            self._at_once.set()
 
     def _handle_signals(self) -> None:
         loop = asyncio.get_running_loop()
@@ -125,27 +142,14 @@ class Cache:
         loop.add_signal_handler(signal.SIGUSR2, self.stop, "restart")
         loop.add_signal_handler(signal.SIGHUP, self.reload)
 
-    def _bind(self) -> Listener:
-        """The sockets of all endpoints; of the optional ones, those whose address the machine has."""
-        sockets = [bound for endpoint in self.settings.listen for bound in bind(endpoint)]
-        for endpoint in self.settings.optional:
-            try:
-                sockets += bind(endpoint)
-            except ListenError as error:
-                if not error.missing:
-                    raise
-                event(log, logging.WARNING, "endpoint left out", endpoint=endpoint, error=error)
-        listener = Listener(sockets, self._server.accept)
-        self.endpoints = listener.endpoints
-        return listener
-
-    def _new_session(self, now: float) -> CacheSession:
-        return CacheSession(self.updates.current, now=now, limits=self.settings.limits)
-
     async def _first_load(self) -> bool:
         """Load before anyone may connect; False if a signal came first."""
         loading = asyncio.ensure_future(self.updates.first())
-        await _first(loading, self._ended)
+        waiting = asyncio.create_task(self._systemd.attend_start())
+        try:
+            await _first(loading, self._ended)
+        finally:
+            waiting.cancel()
         if self._ended.done():
             loading.cancel()
             return False
@@ -155,14 +159,132 @@ class Cache:
     async def _serve(self) -> EndReason:
         """Until a signal, or what the updates cannot go on after."""
         updating = asyncio.create_task(self.updates.run())
+        attending = asyncio.create_task(self._systemd.attend(self.status_line))
         try:
             await _first(updating, self._ended)
             if updating.done():
                 updating.result()
             return await self._ended
         finally:
-            updating.cancel()
-            await asyncio.gather(updating, return_exceptions=True)
+            tasks = [task for task in (updating, attending, self._reloading) if task is not None]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _end(self, reason: EndReason) -> None:
+        """Let the routers go in order, or at once if that is asked for meanwhile."""
+        event(log, logging.INFO, "ending", reason=reason, routers=len(self._server.connections))
+        closing = asyncio.create_task(self._server.close(reason, GRACE))
+        hurry = asyncio.create_task(self._at_once.wait())
+        await _first(closing, hurry)
+        hurry.cancel()
+        if not closing.done():
+            closing.cancel()
+            event(log, logging.INFO, "ending at once", routers=len(self._server.connections))
+            for router in tuple(self._server.connections):
+                router.abort()
+        await asyncio.gather(closing, hurry, return_exceptions=True)
+
+    # Routers
+
+    def _new_session(self, now: float) -> CacheSession:
+        return CacheSession(self.updates.current, now=now, limits=self.config.limits.session)
+
+    def _accept(self, listen: Listen, connection: socket.socket, peer: Endpoint) -> None:
+        self._server.accept(connection, peer)
+
+    def _max_connections(self) -> int:
+        possible = _raise_file_limit()
+        return min(possible, self.config.limits.max_connections or possible)
+
+    # Reload
+
+    def reload(self) -> None:
+        """Read the configuration again and load the data; what SIGHUP does. One after the other."""
+        self._reloading = asyncio.create_task(self._reload(self._reloading))
+
+    async def _reload(self, before: asyncio.Task[None] | None) -> None:
+        if before is not None:
+            await asyncio.wait({before})
+        self._systemd.reloading()
+        try:
+            if self._path is not None:
+                await self._reconfigure(self._path)
+        except Exception:
+            log.exception("reload failed, the old configuration stays")
+        finally:
+            self.updates.reload()
+            self._systemd.ready()
+
+    async def _reconfigure(self, path: Path) -> None:
+        """Take the file's configuration; whatever is wrong with it, the old one stays as a whole."""
+        try:
+            self._take(without_restart(self.config, await in_thread(lambda: usable(path))))
+        except (ConfigError, ListenError) as error:
+            tell_refused(path, error)
+
+    def _take(self, config: Config) -> None:
+        """First what can fail, then the change, which cannot."""
+        keys = changed_keys(self.config, config)
+        if not keys:
+            event(log, logging.INFO, "configuration unchanged", file=self._path)
+            return
+        wanted = config.listen or DEFAULT
+        bound = self._listeners.bind(wanted)
+        self.config = config
+        self._listeners.take(wanted, bound)
+        for listener in bound.values():
+            listener.start()
+        configure(config.log.format, config.log.level)
+        self.updates.current.told = config.timers.timing
+        event(log, logging.INFO, "configuration taken", file=self._path, changed=" ".join(keys))
+
+    # Operators
+
+    async def _open_control(self) -> None:
+        control = self.config.control
+        if control.path is not None:
+            await self._control.open(control.path, control.mode, control.group)
+
+    def commands(self) -> list[Command]:
+        """What the control socket offers: of the daemon, and of its parts."""
+        sessions = Sessions(self._server, self.updates.current, asyncio.get_running_loop().time)
+        return [
+            Command("status", self.status),
+            *sessions.commands(),
+        ]
+
+    def status(self) -> dict[str, object]:
+        """What is served, where, since when, to how many."""
+        history, routers = self.history, self._server.connections
+        snapshot = history.snapshot
+        return {
+            "version": importlib.metadata.version("rovkit"),
+            "pid": os.getpid(),
+            "uptime": time.monotonic() - self._began,
+            "configuration": str(self._path) if self._path else None,
+            "source": self.feed.name,
+            "serving": [str(endpoint) for endpoint in self.endpoints],
+            "serial": history.serial if snapshot is not None else None,
+            "session_ids": {str(version): number for version, number in history.session_ids.items()},
+            "vrps": len(snapshot or ()),
+            "aspas": len(snapshot.aspas) if snapshot else 0,
+            "router_keys": len(snapshot.router_keys) if snapshot else 0,
+            "routers": len(routers),
+            "by_version": _count(router.session.version for router in routers),
+        }
+
+    def status_line(self) -> str:
+        """The same in one line, for systemctl status."""
+        routers = len(self._server.connections)
+        if not self.history.ready():
+            return f"no data yet, {routers} routers"
+        count = len(self.history.snapshot or ())
+        return f"{count:,} VRPs, serial {self.history.serial}, {routers} routers"
+
+
+def _count(values: Any) -> dict[str, int]:
+    return {str(value): count for value, count in sorted(Counter(map(str, values)).items())}
 
 
 async def _first(*futures: asyncio.Future[Any]) -> None:

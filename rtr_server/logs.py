@@ -1,5 +1,8 @@
 """Logs: one line per event, as text with key=value fields or as JSON, and a bound on what peers can cause.
 
+Where standard error is the journal of systemd, each line begins with its priority (sd-daemon(3)), so that
+``journalctl -p warning`` works, and the time is left to the journal, which stamps each line by itself.
+
 Field values may come from a peer (the text of an Error Report): whatever could break a line, or fake
 one, is escaped.
 """
@@ -8,11 +11,12 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import re
 import sys
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TextIO
 
 MAX_VALUE = 200
 """Characters of one field: a peer's text may be 64 KiB."""
@@ -136,13 +140,56 @@ class Throttle(logging.Filter):
         return True
 
 
-def configure(log_format: str, verbose: bool) -> None:
-    """Send the daemon's log to standard error, as "text" or "json"; debug lines when verbose.
+_PRIORITIES = {
+    logging.DEBUG: "<7>",
+    logging.INFO: "<6>",
+    logging.WARNING: "<4>",
+    logging.ERROR: "<3>",
+    logging.CRITICAL: "<2>",
+}
+"""Of syslog(3)."""
 
-    >>> configure("text", verbose=False)
+
+class JournalFormatter(logging.Formatter):
+    """A line of another formatter behind its priority; of text, what comes after the time.
+
+    >>> record = logging.LogRecord("x", logging.WARNING, "", 0, "router refused", (), None)
+    >>> JournalFormatter(TextFormatter()).format(record)
+    '<4>WARNING router refused'
+    """
+
+    def __init__(self, inner: logging.Formatter) -> None:
+        super().__init__()
+        self._inner = inner
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = self._inner.format(record)
+        if isinstance(self._inner, TextFormatter):
+            line = line.partition(" ")[2]
+        return _PRIORITIES.get(record.levelno, "<6>") + line
+
+
+def is_journal(stream: TextIO, environment: Mapping[str, str] = os.environ) -> bool:
+    """Whether a stream goes to the journal: systemd.exec(5) names its device and inode in JOURNAL_STREAM.
+
+    >>> is_journal(sys.stderr, {})
+    False
+    """
+    try:
+        status = os.fstat(stream.fileno())
+    except (OSError, ValueError):
+        return False
+    return environment.get("JOURNAL_STREAM") == f"{status.st_dev}:{status.st_ino}"
+
+
+def configure(log_format: str, level: str) -> None:
+    """Send the daemon's log to standard error, as "text" or "json", from this level on.
+
+    >>> configure("text", "info")
     """
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())
+    formatter = JsonFormatter() if log_format == "json" else TextFormatter()
+    handler.setFormatter(JournalFormatter(formatter) if is_journal(sys.stderr) else formatter)
     logger = logging.getLogger("rtr_server")
     logger.handlers[:] = [handler]
-    logger.setLevel(logging.DEBUG if verbose else logging.INFO)
+    logger.setLevel(level.upper())

@@ -54,12 +54,15 @@ def advanced(
 class Current:
     """A Source that asks whichever history is current; set ``history`` from the event loop only.
 
+    ``told``: intervals for End of Data in place of the history's, where they changed since it began.
+
     >>> Current(History({0: 11, 1: 12, 2: 13}, serial=5)).ready()
     False
     """
 
-    def __init__(self, history: History) -> None:
+    def __init__(self, history: History, told: Timing | None = None) -> None:
         self.history = history
+        self.told = told
 
     def ready(self) -> bool:
         """Whether there is a snapshot."""
@@ -79,4 +82,4 @@ class Current:
 
     def timing(self) -> Timing:
         """The intervals that were configured."""
-        return self.history.timing()
+        return self.told or self.history.timing()

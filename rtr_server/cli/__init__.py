@@ -11,6 +11,7 @@ import click
 from rtr_server.cli.dump import dump
 from rtr_server.cli.probe import probe
 from rtr_server.cli.serve import serve
+from rtr_server.cli.sessions import kick, sessions, status
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -19,5 +20,5 @@ def main() -> None:
     """An RTR cache: serves VRPs to routers (RFC 6810, RFC 8210, 8210bis)."""
 
 
-for _command in (serve, dump, probe):
+for _command in (serve, sessions, kick, status, dump, probe):
     main.add_command(_command)

@@ -5,14 +5,16 @@ from __future__ import annotations
 import logging
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
-from rov import ArgumentError
 from rtr_server import app
 from rtr_server.cache.store import StoreError
-from rtr_server.cli.shared import ENDPOINT, fail
-from rtr_server.endpoint import Endpoint
+from rtr_server.cli.shared import ENDPOINT, INTERRUPTED, fail
+from rtr_server.config import Config, ConfigError, Problem, build_config, read_config
+from rtr_server.config.sources import FileSource, UrlSource
+from rtr_server.control.server import ControlSocketError
 from rtr_server.feed.feed import Feed, FeedError
 from rtr_server.feed.file import FileFeed
 from rtr_server.feed.synthetic import SyntheticFeed
@@ -22,13 +24,6 @@ from rtr_server.protocol.pdu import VERSIONS
 from rtr_server.protocol.source import Timing
 from rtr_server.transport.listen import ListenError
 
-DEFAULT_PORT = 8323
-"""Not 323, the port of RFC 8210: that one needs root."""
-
-DEFAULT_LISTEN = (Endpoint("127.0.0.1", DEFAULT_PORT),)
-DEFAULT_OPTIONAL = (Endpoint("::1", DEFAULT_PORT),)
-"""Machines without IPv6 exist; on them this one is left out with a warning."""
-
 SYNTHETIC_COUNT = 700_000
 SYNTHETIC_SEED = 1
 
@@ -36,7 +31,12 @@ MIN_INTERVAL = 10
 """Seconds between fetches of a URL at least, out of courtesy to whoever serves it."""
 
 
-@click.command()
+@click.command(context_settings={"auto_envvar_prefix": "RTR_SERVER"})
+@click.option(
+    "--config",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Configuration file (TOML), in place of all options below; see docs/configuration.md.",
+)
 @click.option("--vrps", metavar="PATH|URL", help="VRP file, plain or compressed; watched, or fetched.")
 @click.option("--synthetic", is_flag=True, help="Serve a made-up set instead.")
 @click.option("--count", default=SYNTHETIC_COUNT, show_default=True, type=click.IntRange(1))
@@ -58,59 +58,82 @@ MIN_INTERVAL = 10
 )
 @click.option(
     "--state-dir",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=click.Path(file_okay=False),
     help="Keep session ids, serial and deltas here, so that routers go on after a restart.",
 )
+@click.option("--control", type=click.Path(), help="Control socket, for rtr-server sessions, kick, status.")
 @click.option("--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.option("-v", "--verbose", is_flag=True, help="Debug lines too: each query, each notify.")
-def serve(
-    vrps: str | None,
-    synthetic: bool,
-    count: int,
-    seed: int,
-    listen: tuple[Endpoint, ...],
-    refresh: int,
-    retry: int,
-    expire: int,
-    ignore_expiry: bool,
-    skip_bad_rows: bool,
-    interval: int,
-    state_dir: Path | None,
-    log_format: str,
-    verbose: bool,
-) -> None:
-    """Serve a VRP file, a URL or a synthetic set to routers.
+@click.pass_context
+def serve(context: click.Context, /, config: Path | None, **flags: Any) -> None:
+    """Serve a VRP file, a URL or a synthetic set to routers, or what a configuration file says.
 
-    SIGHUP loads again, SIGTERM or Ctrl-C ends, SIGUSR2 ends and tells version 2 routers that the cache
-    will be back, so that they keep their data.
+    Each option can come from the environment: RTR_SERVER_CONFIG, RTR_SERVER_VRPS, RTR_SERVER_LISTEN ...
+
+    SIGHUP reads the configuration and loads again, SIGTERM or Ctrl-C ends, SIGUSR2 ends and tells version 2
+    routers that the cache will be back, so that they keep their data.
     """
-    if (vrps is None) == (not synthetic):
-        raise click.UsageError("expected either --vrps PATH|URL or --synthetic")
     try:
-        timing = Timing(refresh, retry, expire)
-    except ArgumentError as error:
-        raise click.UsageError(str(error)) from error
-    configure(log_format, verbose)
-    feed = _feed(vrps, SyntheticFeed(count, seed), interval, strict=not skip_bad_rows)
-    settings = app.Settings(
-        listen=listen or DEFAULT_LISTEN,
-        optional=() if listen else DEFAULT_OPTIONAL,
-        timing=timing,
-        ignore_expiry=ignore_expiry,
-        state_dir=state_dir,
-    )
-    try:
-        app.run(app.Cache(feed, settings, started=_started))
-    except (FeedError, ListenError, StoreError) as error:
+        chosen = _from_flags(flags) if config is None else _from_file(context, config)
+        configure(chosen.log.format, chosen.log.level)
+        synthetic = SyntheticFeed(flags["count"], flags["seed"]) if flags["synthetic"] else None
+        feed = synthetic or _feed(chosen)
+        cache = app.Cache(feed, chosen, path=config, ignore_expiry=flags["ignore_expiry"], started=_started)
+        app.run(cache)
+    except (ConfigError, FeedError, ListenError, StoreError, ControlSocketError) as error:
         fail(error)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
 
 
-def _feed(vrps: str | None, synthetic: SyntheticFeed, interval: int, *, strict: bool) -> Feed:
-    if vrps is None:
-        return synthetic
+def _from_file(context: click.Context, path: Path) -> Config:
+    """The configuration of a file, which stands alone; UsageError where there are options beside it."""
+    beside = [
+        f"--{name.replace('_', '-')}"
+        for name in context.params
+        if name != "config" and context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT
+    ]
+    if beside:
+        raise click.UsageError(f"--config stands alone: expected no {', '.join(beside)}")
+    config = read_config(path)
+    if not config.source:
+        raise ConfigError(str(path), [Problem("source", "expected a [[source]] at least")])
+    return config
+
+
+def _from_flags(flags: dict[str, Any]) -> Config:
+    """What the options say, as a configuration."""
+    vrps = flags["vrps"]
+    if (vrps is None) == (not flags["synthetic"]):
+        raise click.UsageError("expected --config FILE, or either --vrps PATH|URL or --synthetic")
+    tables: dict[str, Any] = {
+        "listen": [{"address": str(endpoint)} for endpoint in flags["listen"]],
+        "timers": {name: flags[name] for name in ("refresh", "retry", "expire")},
+        "state": {} if flags["state_dir"] is None else {"directory": flags["state_dir"]},
+        "control": {} if flags["control"] is None else {"socket": flags["control"]},
+        "log": {"format": flags["log_format"], "level": "debug" if flags["verbose"] else "info"},
+    }
+    if vrps is not None:
+        tables["source"] = [{"bad_rows": 1.0 if flags["skip_bad_rows"] else 0.0, **_source(vrps, flags)}]
+    try:
+        return build_config(tables)
+    except ConfigError as error:
+        raise click.UsageError(str(error.problems[0])) from error
+
+
+def _source(vrps: str, flags: dict[str, Any]) -> dict[str, object]:
     if vrps.startswith(("http://", "https://")):
-        return UrlFeed(vrps, interval=interval, strict=strict)
-    return FileFeed(Path(vrps), strict=strict)
+        return {"type": "url", "url": vrps, "interval": flags["interval"]}
+    return {"type": "file", "path": vrps}
+
+
+def _feed(config: Config) -> Feed:
+    source = config.source[0]
+    if isinstance(source, UrlSource):
+        return UrlFeed(source.url, interval=source.interval, strict=not source.bad_rows)
+    if isinstance(source, FileSource):
+        return FileFeed(source.path, strict=not source.bad_rows)
+    raise FeedError(f"{source.label}: sources of this type are not served yet")
 
 
 def _started(cache: app.Cache) -> None:

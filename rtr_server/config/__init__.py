@@ -67,8 +67,8 @@ __all__ = [
     "read_config",
 ]
 
-NEEDS_RESTART = frozenset({"state.directory"})
-"""Keys that a reload leaves as they were, with a line in the log."""
+NEEDS_RESTART = frozenset({"control.group", "control.mode", "control.socket", "state.directory"})
+"""Keys (section.name) that a reload leaves as they were, with a line in the log."""
 
 
 class Config(Section, frozen=True, kw_only=True):

@@ -135,8 +135,7 @@ class _Builder:
         try:
             return schema(**values)
         except SectionError as fault:
-            keys = [key for key in fault.key.split(".") if key]
-            return self._fault((*path, *keys), fault.text)
+            return self._fault((*path, *_keys(fault.key)), fault.text)
         except (ValueError, TypeError) as error:
             return self._fault(path, str(error))
 
@@ -208,6 +207,12 @@ class _Builder:
     def _fault(self, path: KeyPath, text: str) -> _Missing:
         self.problems.append((path, text))
         return _MISSING
+
+
+def _keys(dotted: str) -> KeyPath:
+    """The inverse of ``show``."""
+    parts = re.findall(r"\[(\d+)\]|([^.\[\]]+)", dotted)
+    return tuple(int(number) - 1 if number else key for number, key in parts)
 
 
 def _endpoint(value: object) -> Endpoint:

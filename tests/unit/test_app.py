@@ -12,15 +12,14 @@ import pytest
 import uvloop
 
 from rov import NO_EXPIRY, Snapshot, VrpColumns
-from rtr_server.app import Cache, Settings
+from rtr_server.app import Cache
 from rtr_server.cache.mirror import Mirror, SnapshotReceived
-from rtr_server.endpoint import Endpoint
+from rtr_server.config import build_config
 from rtr_server.feed.feed import FeedError, Loaded
 from rtr_server.protocol.client import NotifyReceived, RouterSession
 from rtr_server.protocol.events import ErrorReceived
-from rtr_server.protocol.limits import Limits
 
-ANYWHERE = Endpoint("127.0.0.1", 0)
+ANYWHERE = {"address": "127.0.0.1:0"}
 
 
 def vrps(*asns, expires=NO_EXPIRY):
@@ -91,15 +90,14 @@ class Router:
             self.seen += self.mirror.events()
 
 
-def daemon(scenario, first, *, clock=None, **settings):
+def daemon(scenario, first, *, listen=(ANYWHERE,), **options):
     """Run a daemon with a feed that begins with ``first``, and the scenario once it has started."""
+    config = build_config({"listen": list(listen), "limits": {"notify_interval": "50ms"}})
 
     async def main():
         feed = Feed(first)
         ready = asyncio.Event()
-        options = {"clock": clock} if clock else {}
-        chosen = Settings(listen=(ANYWHERE,), limits=Limits(notify_interval=0.05), **settings)
-        cache = Cache(feed, chosen, started=lambda _: ready.set(), **options)
+        cache = Cache(feed, config, started=lambda _: ready.set(), **options)
         running = asyncio.create_task(cache.run())
         await asyncio.wait({running, asyncio.create_task(ready.wait())}, return_when="FIRST_COMPLETED")
         if not running.done():
@@ -260,7 +258,7 @@ def test_a_signal_during_the_first_load_ends_it():
             return super().load()
 
     async def main():
-        cache = Cache(Hanging(vrps(1)), Settings(listen=(ANYWHERE,)))
+        cache = Cache(Hanging(vrps(1)), build_config({"listen": [ANYWHERE]}))
         running = asyncio.create_task(cache.run())
         await asyncio.sleep(0.1)
         os.kill(os.getpid(), signal.SIGTERM)
@@ -277,5 +275,5 @@ def test_an_optional_endpoint_may_be_missing(caplog):
     async def scenario(cache, feed):
         assert len(cache.endpoints) == 1
 
-    daemon(scenario, vrps(1), optional=(Endpoint("203.0.113.1", 0),))
+    daemon(scenario, vrps(1), listen=(ANYWHERE, {"address": "203.0.113.1:0", "optional": True}))
     assert len(events(caplog, "endpoint left out")) == 1

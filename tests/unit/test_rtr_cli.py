@@ -180,9 +180,9 @@ def test_expired_set(tmp_path, free_port, serve):
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["serve"], "expected either --vrps PATH|URL or --synthetic"),
-        (["serve", "--synthetic", "--vrps", "x"], "expected either"),
-        (["serve", "--synthetic", "--expire", "100"], "expire 100: expected 600 to 172800 seconds"),
+        (["serve"], "either --vrps PATH|URL or --synthetic"),
+        (["serve", "--synthetic", "--vrps", "x"], "expected --config FILE, or either"),
+        (["serve", "--synthetic", "--expire", "100"], "timers.expire: 100: expected 600 to 172800 seconds"),
         (["serve", "--synthetic", "--listen", "8323"], "expected HOST:PORT"),
         (["dump", "::1:8323"], "expected HOST:PORT, an IPv6 address as [::1]:8323"),
     ],

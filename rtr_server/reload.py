@@ -1,0 +1,53 @@
+"""A configuration that comes while the daemon runs: whether it may be taken, and what the log says of it."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import msgspec
+
+from rtr_server.config import NEEDS_RESTART, Config, ConfigError, check, read_config
+from rtr_server.logs import event
+
+log = logging.getLogger(__name__)
+
+REFUSED = "configuration refused, the old one stays"
+
+
+def usable(path: Path) -> Config:
+    """The file's configuration, where what it names is there; ConfigError with all that is wrong."""
+    config = read_config(path)
+    if problems := check(config):
+        raise ConfigError(str(path), problems)
+    return config
+
+
+def without_restart(old: Config, new: Config) -> Config:
+    """The new configuration with the old values of what only a restart can change; the log says which.
+
+    >>> from rtr_server.config import build_config
+    >>> new = build_config({"state": {"directory": "/x"}, "log": {"level": "debug"}})
+    >>> kept = without_restart(Config(), new)
+    >>> kept.state.directory, kept.log.level
+    (None, 'debug')
+    """
+    for key in sorted(NEEDS_RESTART):
+        section, _, name = key.partition(".")
+        before, after = getattr(old, section), getattr(new, section)
+        if getattr(before, name) != getattr(after, name):
+            event(log, logging.WARNING, "configuration needs a restart", key=key)
+            kept = msgspec.structs.replace(after, **{name: getattr(before, name)})
+            new = msgspec.structs.replace(new, **{section: kept})
+    return new
+
+
+def tell_refused(path: Path, error: Exception) -> None:
+    """Everything that is wrong, a line each."""
+    if not isinstance(error, ConfigError):
+        event(log, logging.ERROR, REFUSED, file=path, error=error)
+        return
+    for problem in error.problems:
+        where = {"line": problem.line, "key": problem.key}
+        known = {name: value for name, value in where.items() if value}
+        event(log, logging.ERROR, REFUSED, file=path, **known, error=problem.text)
