@@ -9,13 +9,10 @@ well. A second signal to end ends it at once.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import importlib.metadata
 import logging
 import os
-import resource
 import signal
-import socket
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -25,21 +22,21 @@ from typing import Any
 import uvloop
 
 from rtr_server.cache.history import History
-from rtr_server.config import Config, ConfigError, Listen
+from rtr_server.config import Config, ConfigError
 from rtr_server.config.changes import changed_keys
 from rtr_server.control.commands import Command, Commands
 from rtr_server.control.server import ControlServer
 from rtr_server.endpoint import Endpoint
 from rtr_server.feed.feed import Feed
-from rtr_server.listeners import DEFAULT, Listeners
 from rtr_server.logs import configure, event
-from rtr_server.protocol.session import CacheSession
 from rtr_server.reload import tell_refused, usable, without_restart
 from rtr_server.sessions import Sessions
 from rtr_server.systemd import Systemd
 from rtr_server.threads import in_thread
-from rtr_server.transport.listen import ListenError
-from rtr_server.transport.tcp import EndReason, TcpServer
+from rtr_server.transport.connection import EndReason
+from rtr_server.transport.errors import TransportError
+from rtr_server.transport.inherited import inherited_sockets
+from rtr_server.transport.server import Server
 from rtr_server.updates import Updates
 
 log = logging.getLogger(__name__)
@@ -47,18 +44,15 @@ log = logging.getLogger(__name__)
 GRACE = 4.0
 """Seconds that routers get to take the last octets when the daemon ends."""
 
-RESERVED_FILES = 64
-"""File descriptors that routers do not get: the feed, the log and the listeners must always have some."""
-
 
 class Cache:
     """The running daemon. ``run`` serves until a signal; ``started`` is called with what is served where.
 
     ``path``: the file that ``config`` came from, read again on SIGHUP; None: it came from arguments.
 
-    Raises FeedError where the feed has no usable set at the start, ListenError where an endpoint cannot
-    be listened on, StoreError where the state directory cannot be used, ControlSocketError where the
-    control socket cannot be made.
+    Raises FeedError where the feed has no usable set at the start, TransportError where an endpoint cannot
+    be listened on or a certificate or key cannot be used, StoreError where the state directory cannot be
+    used, ControlSocketError where the control socket cannot be made.
     """
 
     def __init__(
@@ -95,7 +89,7 @@ class Cache:
     @property
     def endpoints(self) -> list[Endpoint]:
         """Where routers are served."""
-        return self._listeners.endpoints
+        return self._server.endpoints
 
     # The life of the daemon
 
@@ -104,25 +98,23 @@ class Cache:
         loop = asyncio.get_running_loop()
         self._ended: asyncio.Future[EndReason] = loop.create_future()
         self._at_once = asyncio.Event()
-        self._server = TcpServer(self._new_session, max_connections=self._max_connections())
+        self._server = Server(self.updates.current, self.config.transport, inherited_sockets())
         self.updates.serve(self._server)
-        self._listeners = Listeners(self._accept)
         self._control = ControlServer(Commands(self.commands()))
-        wanted = self.config.listen or DEFAULT
-        self._listeners.take(wanted, self._listeners.bind(wanted))
+        self._server.open()
         self._handle_signals()
         try:
             await self._open_control()
             await self.updates.open()
             if not await self._first_load():
                 return
-            self._listeners.start()
+            self._server.start()
             self._systemd.ready()
             self._started(self)
             reason = await self._serve()
             self._systemd.stopping(f"ending: {reason}")
         finally:
-            self._listeners.close()
+            self._server.stop()
             await self._control.close()
             await self.updates.close()
         await self._end(reason)
@@ -185,18 +177,6 @@ class Cache:
                 router.abort()
         await asyncio.gather(closing, hurry, return_exceptions=True)
 
-    # Routers
-
-    def _new_session(self, now: float) -> CacheSession:
-        return CacheSession(self.updates.current, now=now, limits=self.config.limits.session)
-
-    def _accept(self, listen: Listen, connection: socket.socket, peer: Endpoint) -> None:
-        self._server.accept(connection, peer)
-
-    def _max_connections(self) -> int:
-        possible = _raise_file_limit()
-        return min(possible, self.config.limits.max_connections or possible)
-
     # Reload
 
     def reload(self) -> None:
@@ -220,21 +200,19 @@ class Cache:
         """Take the file's configuration; whatever is wrong with it, the old one stays as a whole."""
         try:
             self._take(without_restart(self.config, await in_thread(lambda: usable(path))))
-        except (ConfigError, ListenError) as error:
+        except (ConfigError, TransportError) as error:
             tell_refused(path, error)
 
     def _take(self, config: Config) -> None:
         """First what can fail, then the change, which cannot."""
         keys = changed_keys(self.config, config)
+        self._server.take(
+            self._server.prepare(config.transport)
+        )  # even unchanged: certificates are read anew
         if not keys:
             event(log, logging.INFO, "configuration unchanged", file=self._path)
             return
-        wanted = config.listen or DEFAULT
-        bound = self._listeners.bind(wanted)
         self.config = config
-        self._listeners.take(wanted, bound)
-        for listener in bound.values():
-            listener.start()
         configure(config.log.format, config.log.level)
         self.updates.current.told = config.timers.timing
         event(log, logging.INFO, "configuration taken", file=self._path, changed=" ".join(keys))
@@ -292,15 +270,6 @@ async def _first(*futures: asyncio.Future[Any]) -> None:
     await asyncio.wait(futures, return_when=asyncio.FIRST_COMPLETED)
 
 
-def _raise_file_limit() -> int:
-    """As many open files as the system lets us have; how many of them may be routers."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with contextlib.suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-        soft = hard
-    return 1 << 20 if soft == resource.RLIM_INFINITY else max(1, soft - RESERVED_FILES)
-
-
 def _log_exception(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     """What the event loop could not deliver to anyone: one line."""
     error = context.get("exception")
@@ -308,6 +277,6 @@ def _log_exception(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> 
 
 
 def run(cache: Cache) -> None:
-    """Run the daemon on uvloop until a signal; FeedError and ListenError as in ``Cache``."""
+    """Run the daemon on uvloop until a signal; FeedError and TransportError as in ``Cache``."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(cache.run())

@@ -22,7 +22,7 @@ from rtr_server.feed.url import DEFAULT_INTERVAL, UrlFeed
 from rtr_server.logs import configure, event
 from rtr_server.protocol.pdu import VERSIONS
 from rtr_server.protocol.source import Timing
-from rtr_server.transport.listen import ListenError
+from rtr_server.transport.errors import TransportError
 
 SYNTHETIC_COUNT = 700_000
 SYNTHETIC_SEED = 1
@@ -80,7 +80,7 @@ def serve(context: click.Context, /, config: Path | None, **flags: Any) -> None:
         feed = synthetic or _feed(chosen)
         cache = app.Cache(feed, chosen, path=config, ignore_expiry=flags["ignore_expiry"], started=_started)
         app.run(cache)
-    except (ConfigError, FeedError, ListenError, StoreError, ControlSocketError) as error:
+    except (ConfigError, FeedError, TransportError, StoreError, ControlSocketError) as error:
         fail(error)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)

@@ -39,7 +39,7 @@ from rtr_server.config.sources import (
     Stale,
     check_sources,
 )
-from rtr_server.config.transport import Client, Limits, Listen, Tcp, check_clients
+from rtr_server.config.transport import DEFAULT_LISTEN, Client, Limits, Listen, Tcp, Transport, check_clients
 
 __all__ = [
     "NEEDS_RESTART",
@@ -103,6 +103,12 @@ class Config(Section, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         check_sources(self.source, self.policy, self.guard)
         check_clients(self.client, self.timers.timing)
+
+    @property
+    def transport(self) -> Transport:
+        """What the server of routers reads."""
+        listen = self.listen or DEFAULT_LISTEN
+        return Transport(listen, self.client, self.limits, self.tcp, self.timers.timing)
 
 
 @runtime_checkable

@@ -13,6 +13,8 @@ from ipaddress import IPv6Address, IPv6Network
 from pathlib import Path
 from typing import Literal
 
+import msgspec
+
 from rov import ArgumentError
 from rtr_server.config.faults import SectionError
 from rtr_server.config.section import Section
@@ -130,6 +132,16 @@ class Listen(Section, frozen=True):
         'systemd:rtr'
         """
         return f"systemd:{self.systemd}" if self.address is None else str(self.address)
+
+
+DEFAULT_PORT = 8323
+"""Not 323, the port of RFC 8210: that one needs root."""
+
+DEFAULT_LISTEN = (
+    Listen(Endpoint("127.0.0.1", DEFAULT_PORT)),
+    Listen(Endpoint("::1", DEFAULT_PORT), optional=True),
+)
+"""Machines without IPv6 exist; on them the second is left out with a warning."""
 
 
 class AuthenticationOption(Section, frozen=True):
@@ -337,6 +349,20 @@ class Tcp(Section, frozen=True):
             raise SectionError("keepalive_count", f"{self.keepalive_count}: expected 1 to 127")
         if not 4_096 <= self.unsent <= 1 << 30:
             raise SectionError("unsent", f"{self.unsent}: expected 4KiB to 1GiB")
+
+
+class Transport(msgspec.Struct, frozen=True):
+    """All sections that the server of routers reads, and the timers that it tells where a client has none.
+
+    >>> Transport((Listen(Endpoint("::1", 0)),)).limits.max_handshakes
+    256
+    """
+
+    listen: tuple[Listen, ...]
+    client: tuple[Client, ...] = ()
+    limits: Limits = Limits()
+    tcp: Tcp = Tcp()
+    timing: Timing = Timing()
 
 
 def check_clients(clients: Sequence[Client], general: Timing) -> None:

@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterable
 
 from rtr_server.endpoint import Endpoint
 from rtr_server.logs import event
+from rtr_server.transport.errors import TransportError
+from rtr_server.transport.limits import Bucket
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +47,7 @@ _HINTS = {
 Accepted = Callable[[socket.socket, Endpoint], None]
 
 
-class ListenError(Exception):
+class ListenError(TransportError):
     """An endpoint cannot be listened on; the message names it and says why."""
 
     def __init__(self, endpoint: Endpoint, error: OSError) -> None:
@@ -80,12 +82,20 @@ def bind(endpoint: Endpoint) -> list[socket.socket]:
 class Listener:
     """Accepts on bound sockets and hands each connection over; no error ends it."""
 
-    def __init__(self, sockets: Iterable[socket.socket], accepted: Accepted) -> None:
+    def __init__(
+        self, sockets: Iterable[socket.socket], accepted: Accepted, bucket: Bucket | None = None
+    ) -> None:
         self._sockets = list(sockets)
         self._accepted = accepted
+        self.bucket = bucket
         self._loop = asyncio.get_running_loop()
         self._paused: dict[socket.socket, asyncio.TimerHandle] = {}
         self._last_log = -ERROR_LOG_INTERVAL
+
+    @property
+    def sockets(self) -> tuple[socket.socket, ...]:
+        """The listening sockets."""
+        return tuple(self._sockets)
 
     @property
     def endpoints(self) -> list[Endpoint]:
@@ -109,14 +119,19 @@ class Listener:
 
     def _accept(self, bound: socket.socket) -> None:
         for _ in range(ACCEPT_BATCH):
+            if self.bucket is not None and not self.bucket.take(self._loop.time()):
+                return self._pause(bound, self.bucket.wait())
             try:
                 connection, address = bound.accept()
             except BlockingIOError:
+                if self.bucket is not None:
+                    self.bucket.give_back(1)
                 return None
-            except OSError as error:
-                if error.errno in _GONE:
+            except (OSError, MemoryError) as error:
+                if getattr(error, "errno", None) in _GONE:
                     continue
-                return self._pause(bound, error)
+                self._tell(error)
+                return self._pause(bound, ACCEPT_PAUSE)
             self._hand_over(connection, Endpoint.of(address))
         return None
 
@@ -128,15 +143,19 @@ class Listener:
             log.exception("connection not taken", extra={"fields": {"peer": peer}})
             connection.close()
 
-    def _pause(self, bound: socket.socket, error: OSError) -> None:
-        """Stop accepting for a moment: what waits in the backlog stays there."""
+    def _tell(self, error: OSError | MemoryError) -> None:
+        """A line of the log, but not one for each try."""
         now = self._loop.time()
         if now - self._last_log >= ERROR_LOG_INTERVAL:
             self._last_log = now
-            reason = os.strerror(error.errno) if error.errno else str(error)
+            number = getattr(error, "errno", None)
+            reason = os.strerror(number) if number else str(error) or "out of memory"
             event(log, logging.ERROR, "cannot accept connections", error=reason, retry_seconds=ACCEPT_PAUSE)
+
+    def _pause(self, bound: socket.socket, seconds: float) -> None:
+        """Stop accepting for a moment: what waits in the backlog stays there."""
         self._loop.remove_reader(bound)
-        self._paused[bound] = self._loop.call_later(ACCEPT_PAUSE, self._resume, bound)
+        self._paused[bound] = self._loop.call_later(seconds, self._resume, bound)
 
     def _resume(self, bound: socket.socket) -> None:
         self._paused.pop(bound, None)

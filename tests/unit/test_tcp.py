@@ -12,10 +12,12 @@ import uvloop
 
 from rov import Aspa, RouterKey, Snapshot, VrpColumns
 from rtr_server.cache.history import History
+from rtr_server.config.transport import Limits, Listen, Transport
 from rtr_server.endpoint import Endpoint
 from rtr_server.protocol.session import CacheSession
 from rtr_server.tools.dump import fetch
-from rtr_server.transport import listen, tcp
+from rtr_server.transport import connection, doors, listen
+from rtr_server.transport.server import Server
 
 RESET_QUERY = bytes.fromhex("0102000000000008")
 
@@ -28,19 +30,18 @@ def snapshot(count):
     )
 
 
+ANYWHERE = (Listen(Endpoint("127.0.0.1", 0)),)
+
+
 class Served:
     """A server on a free port of 127.0.0.1, inside a running loop."""
 
-    def __init__(self, data=None, *, max_connections=100, new_session=None):
+    def __init__(self, data=None, **settings):
         self.history = History({0: 1, 1: 2, 2: 3}, 7, snapshot=data)
-        session = new_session or (lambda now: CacheSession(self.history, now=now))
-        self.server = tcp.TcpServer(session, max_connections=max_connections)
-        self.listener = listen.Listener(self.sockets(), self.server.accept)
-        self.listener.start()
-        self.endpoint = self.listener.endpoints[0]
-
-    def sockets(self):
-        return listen.bind(Endpoint("127.0.0.1", 0))
+        self.server = Server(self.history, Transport(ANYWHERE, **settings))
+        self.server.open()
+        self.server.start()
+        (self.endpoint,) = self.server.endpoints
 
     async def connect(self, **options):
         return await asyncio.open_connection(*self.endpoint, **options)
@@ -49,7 +50,6 @@ class Served:
         return await asyncio.to_thread(fetch, self.endpoint, timeout=20, **options)
 
     async def close(self, reason="shutdown"):
-        self.listener.close()
         await self.server.close(reason, 1.0)
 
 
@@ -101,7 +101,7 @@ def test_slow_reader_holds_a_position_and_delays_nobody(run):
         began = time.monotonic()
         assert len((await served.fetch(version=1)).snapshot) == 600_001
         assert time.monotonic() - began < 10
-        assert 0 < stuck._transport.get_write_buffer_size() <= tcp.WRITE_HIGH + tcp.CHUNK
+        assert 0 < stuck._transport.get_write_buffer_size() <= connection.WRITE_HIGH + connection.CHUNK
         assert stuck.session.pending > 0
         received = 0
         expected = 8 + 600_000 * 20 + 32 + 33 + 24
@@ -131,19 +131,19 @@ def test_notify_reaches_who_has_data_and_who_was_told_to_wait(run):
     run(scenario)
 
 
-def test_an_exception_in_one_session_ends_that_one(run, caplog):
-    sessions = []
+def test_an_exception_in_one_session_ends_that_one(run, caplog, monkeypatch):
+    receive, calls = CacheSession.receive_data, []
 
-    def new_session(now):
-        session = CacheSession(served.history, now=now)
-        if not sessions:
-            session.receive_data = lambda data, now: 1 / 0
-        sessions.append(session)
-        return session
+    def receive_data(session, data, now):
+        calls.append(data)
+        if len(calls) == 1:
+            raise ZeroDivisionError
+        receive(session, data, now)
+
+    monkeypatch.setattr(CacheSession, "receive_data", receive_data)
 
     async def scenario():
-        nonlocal served
-        served = Served(snapshot(10), new_session=new_session)
+        served = Served(snapshot(10))
         reader, writer = await served.connect()
         writer.write(RESET_QUERY)
         with contextlib.suppress(ConnectionResetError):
@@ -152,7 +152,6 @@ def test_an_exception_in_one_session_ends_that_one(run, caplog):
         assert len((await served.fetch()).snapshot) == 11
         await served.close()
 
-    served = None
     run(scenario)
     failures = [record for record in caplog.records if record.getMessage() == "session failed"]
     assert len(failures) == 1
@@ -172,7 +171,7 @@ def test_error_report_arrives_although_more_was_sent(run):
 
 
 def test_who_floods_while_the_end_is_near_is_cut_off(run, monkeypatch):
-    monkeypatch.setattr(tcp, "MAX_DISCARDED", 10_000)
+    monkeypatch.setattr(connection, "MAX_DISCARDED", 10_000)
 
     async def scenario():
         served = Served(snapshot(10))
@@ -221,7 +220,7 @@ def test_reading_stops_while_queries_wait(run):
 
 def test_too_many_routers_are_turned_away(run):
     async def scenario():
-        served = Served(snapshot(3), max_connections=1)
+        served = Served(snapshot(3), limits=Limits(max_connections=1))
         _, first = await served.connect()
         await asyncio.sleep(0.05)
         reader, second = await served.connect()
@@ -268,15 +267,16 @@ def test_errors_of_accept_do_not_end_the_listener(run, monkeypatch, caplog, erro
                 raise OSError(error, "injected")
             return super().accept()
 
-    class FlakyServed(Served):
-        def sockets(self):
-            return [
-                Flaky(bound.family, bound.type, bound.proto, fileno=bound.detach())
-                for bound in super().sockets()
-            ]
+    def flaky(endpoint):
+        return [
+            Flaky(bound.family, bound.type, bound.proto, fileno=bound.detach())
+            for bound in listen.bind(endpoint)
+        ]
+
+    monkeypatch.setattr(doors, "bind", flaky)
 
     async def scenario():
-        served = FlakyServed(snapshot(3))
+        served = Served(snapshot(3))
         assert len((await served.fetch()).snapshot) == 4
         await served.close()
 
