@@ -62,7 +62,7 @@ lint: $(VENV)/.tools
 	$(BIN)/ruff format --check $(PYTHON_SOURCES)
 	PATH="$(abspath $(BIN)):$$PATH" cython-lint $(EXTENSIONS) $(wildcard rov/*.pxd)
 	$(BIN)/mypy
-	$(BIN)/python -m mypy.stubtest --allowlist tests/typing/stubtest-allowlist.txt --ignore-unused-allowlist $(MODULES)
+	$(BIN)/python -m mypy.stubtest --mypy-config-file pyproject.toml --allowlist tests/typing/stubtest-allowlist.txt --ignore-unused-allowlist $(MODULES)
 	$(BIN)/lint-imports
 
 # A build with checks gets a copy of the tree and its own environment: the normal one stays as it is.

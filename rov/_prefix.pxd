@@ -19,3 +19,9 @@ cdef enum ParseFault:
 cdef ParseFault parse_prefix(const unsigned char* text, Py_ssize_t size, ParsedPrefix* out) noexcept nogil
 cdef object prefix_error(object text, ParseFault fault)
 cdef const char* utf8_of(object text, Py_ssize_t* size) except NULL
+
+# "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff/128" has 43 characters; the IPv4-in-IPv6 forms stay below 50.
+cdef enum:
+    LONGEST_TEXT = 64
+
+cdef int write_prefix(const ParsedPrefix* p, char* out) noexcept nogil

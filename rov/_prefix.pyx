@@ -5,10 +5,6 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
 from rov.errors import PrefixError
 
-# "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff/128" has 43 characters; the IPv4-in-IPv6 forms stay below 50.
-cdef enum:
-    LONGEST_TEXT = 64
-
 
 cdef inline bint is_digit(unsigned char c) noexcept nogil:
     return 48 <= c <= 57
@@ -271,16 +267,20 @@ cdef int write_ipv6(uint64_t high, uint64_t low, char* out) noexcept nogil:
     return n
 
 
-cdef object text_of(ParsedPrefix* p):
-    cdef char out[LONGEST_TEXT]
+cdef int write_prefix(const ParsedPrefix* p, char* out) noexcept nogil:
+    """Write ADDRESS/LENGTH into LONGEST_TEXT characters; how many there are."""
     cdef int n
     if p.family == 4:
         n = write_ipv4(<uint32_t>p.high, out)
     else:
         n = write_ipv6(p.high, p.low, out)
     out[n] = b'/'
-    n += 1 + write_decimal(p.length, out + n + 1)
-    return PyUnicode_DecodeASCII(out, n, NULL)
+    return n + 1 + write_decimal(p.length, out + n + 1)
+
+
+cdef object text_of(ParsedPrefix* p):
+    cdef char out[LONGEST_TEXT]
+    return PyUnicode_DecodeASCII(out, write_prefix(p, out), NULL)
 
 
 def format_prefix(int family, object address, int length):

@@ -8,6 +8,7 @@
     ├── SlurmError         SLURM files deviate from RFC 8416: correct them, keep the last good ones
     ├── RibFileError       a RIB dump cannot be read: correct or replace the file
     ├── ArchiveError       an archive cannot be read or written, or does not know what is asked
+    ├── ExtraError         an optional package is missing: install the extra that the message names
     └── DeltaError         a Delta does not fit the Snapshot it is applied to: start from the full set
 
 PrefixError and ArgumentError are ValueErrors as well, as callers of a Python library expect.
@@ -84,3 +85,7 @@ class SnapshotFileError(VrpFileError):
 
 class DeltaError(RovError):
     """A Delta withdraws what a Snapshot lacks, or announces what it has (RFC 8210 §5.11, codes 6, 7)."""
+
+
+class ExtraError(RovError, ImportError):
+    """An optional package that is needed is not installed; the message names the extra that brings it."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Literal, Self, TypeAlias, overload
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +26,9 @@ from rov.types import (
     Vrp,
     as_asn,
 )
+
+if TYPE_CHECKING:
+    import pyarrow
 
 _Column: TypeAlias = npt.NDArray[np.uint8]
 
@@ -99,6 +102,42 @@ class VrpIndex(Lookup):
 
         in_slices(work, len(routes), workers)
         return (states, found) if reasons else states
+
+    def validate_table(
+        self,
+        table: Any,
+        *,
+        prefix: str = "prefix",
+        origin: str = "origin",
+        state: str = "state",
+        reason: str = "reason",
+        strict: bool = True,
+        threads: int = 1,
+    ) -> pyarrow.RecordBatchReader:
+        """An Arrow table of routes, with two more columns: the state and the reason of each.
+
+        table is anything with ``__arrow_c_stream__`` or ``__arrow_c_array__``: a pyarrow Table or reader, a
+        polars or pandas DataFrame, a duckdb relation. Its column prefix is string, large_string,
+        string_view or a dictionary of one; origin any integers, null or 0 for no origin. The families may
+        be mixed. What comes back is a stream that such libraries take in turn; it reads table batch by
+        batch as it is read itself. Its other columns are those of table, nothing copied; state and reason
+        are dictionaries of labels whose codes are State and Reason.
+
+        A null prefix has a null state. A bad prefix or origin is a PrefixError or ArgumentError, as the
+        stream is read, and the message names the row; without strict it has a null state too.
+        ArgumentError: no table, or its columns are others. ExtraError: pyarrow is not installed. threads is
+        as in validate_batch.
+
+        >>> import pyarrow as pa
+        >>> index = VrpIndex(Snapshot.from_vrps([Vrp(Prefix.parse("192.0.2.0/24"), 24, 64496)]))
+        >>> table = pa.table({"prefix": ["192.0.2.0/24", "192.0.2.0/25"], "origin": [64496, 64496]})
+        >>> index.validate_table(table).read_all()["reason"].to_pylist()
+        ['matched', 'length']
+        """
+        from rov import arrow
+
+        names, workers = arrow.Names(prefix, origin, state, reason), worker_count(threads)
+        return arrow.validated((self._ipv4, self._ipv6), table, names, strict=strict, workers=workers)
 
     def covering(self, prefix: PrefixLike, family: Family | None = None) -> tuple[Vrp, ...]:
         """The VRPs that cover a prefix (RFC 6811 §2), shortest first.

@@ -223,6 +223,21 @@ or more, found 0
         yield from self.ipv4.vrps()
         yield from self.ipv6.vrps()
 
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        """The VRPs for whatever speaks Arrow: ``pyarrow.table(snapshot)``, ``polars.DataFrame(snapshot)``.
+
+        Columns: prefix string, max_length uint8, asn uint32, trust_anchor (a dictionary), expires
+        (timestamp, null where not stated). ExtraError: pyarrow is not installed.
+
+        >>> import pyarrow
+        >>> pyarrow.table(Snapshot.build(VrpColumns.ipv4([0], [0], [8], [64496])))["prefix"].to_pylist()
+        ['0.0.0.0/0']
+        """
+        from rov import arrow
+
+        stream = arrow.vrp_batches((self.ipv4, self.ipv6), self.trust_anchors)
+        return stream.__arrow_c_stream__(requested_schema)
+
     def by_asn(self, asn: int) -> Snapshot:
         """What AS ``asn`` stands in: VRPs with it as origin, its ASPA, its router keys.
 
