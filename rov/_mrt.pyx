@@ -8,7 +8,7 @@ is read.
 cimport cython
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport free
-from libc.string cimport memcpy, memset
+from libc.string cimport memcpy
 
 from rov._cursor cimport (
     Cursor, left, read_part, read_u8, read_u16, read_u32, rov_likely, rov_load_u16, rov_load_u32, skip,
@@ -17,10 +17,9 @@ from rov._mrt_attributes cimport (
     Attributes, find_attributes, find_origin, origin_of, put_whole_path, put_words,
 )
 from rov._mrt_peers cimport NO_PEER, Peer, Peers
-from rov._mrt_prefixes cimport BgpPrefix, are_prefixes, next_prefix, read_address, read_prefix, set_prefix
+from rov._mrt_prefixes cimport BgpPrefix, are_prefixes, next_prefix, read_address, set_prefix
 from rov._mrt_routes cimport (
-    PEERS_PER_WORD, Joined, Routes, cut_routes, free_routes, join_peer, place_of, put_joined, put_route,
-    start_joining,
+    PEERS_PER_WORD, Joined, Routes, cut_routes, free_routes, join_peer, place_of, put_joined, start_joining,
 )
 from rov._mrt_rows cimport (
     AS_SET, EMPTY_PATH, WITHDRAWN, Buffer, Row, Rows, cut_rows, empty_rows, free_rows, put_row, put_u32,
@@ -93,13 +92,22 @@ cdef enum Fault:
     FAULT_MESSAGE
     FAULT_LENGTH
     STOP_FULL             # the rows must be taken first
+    STOP_LONGER           # the record is longer than it states
     STOP_MEMORY
 
 FAULTS = (
     "", "shorter than its content", "no sound prefix", "no known address family", "no sound list of prefixes",
-    "no sound BGP message", "longer than any record expected", "", "",
+    "no sound BGP message", "longer than any record expected", "", "", "",
 )
 """Words for the faults of a record."""
+
+# How TABLE_DUMP records state their length: the collectors of the year 2000 left out view and sequence.
+cdef enum Lengths:
+    LENGTHS_UNKNOWN = 0
+    LENGTHS_WHOLE
+    LENGTHS_TRIED
+    LENGTHS_SHORT
+    LEFT_OUT_OCTETS = 4
 
 MAX_RECORD = MAX_RECORD_OCTETS
 """The longest record that is read, in octets."""
@@ -156,6 +164,7 @@ cdef class Parser:
     cdef Cursor input
     cdef Buffer carry                     # the start of a record that the last piece did not hold whole
     cdef readonly uint64_t offset         # of the next record
+    cdef int lengths                      # of TABLE_DUMP records
     cdef bint lost                        # the framing is: nothing more is read
     cdef Counts seen
     cdef uint32_t words                   # of a set of peers
@@ -209,8 +218,7 @@ cdef class Parser:
             self.input.end = self.input.at + piece.shape[0]
 
     def parse(self):
-        """Read on; True if what waits must be taken before reading goes on, False if more octets are wanted.
-        """
+        """Read on: True if what waits must be taken first, False if more octets are wanted."""
         cdef int stopped
         with nogil:
             stopped = self.read_records()
@@ -260,7 +268,7 @@ cdef class Parser:
             if not self.next_record(&record, &stopped):
                 return stopped
             stopped = self.read_record(record)
-            if stopped != FAULT_NONE:
+            if stopped != FAULT_NONE and stopped != STOP_LONGER:
                 return stopped
         self.input.at = self.input.end
         return FAULT_NONE
@@ -276,9 +284,9 @@ cdef class Parser:
             if header.size > MAX_RECORD_OCTETS:
                 self.lose(&header)
                 return False
-            if rov_likely(left(&self.input) >= HEADER_OCTETS + <size_t>header.size):
+            if rov_likely(left(&self.input) >= self.octets_of(&header)):
                 out.at = self.input.at
-                out.end = out.at + HEADER_OCTETS + header.size
+                out.end = out.at + self.octets_of(&header)
                 return True
         if not self.keep(left(&self.input)):
             stopped[0] = STOP_MEMORY
@@ -297,13 +305,20 @@ cdef class Parser:
         if header.size > MAX_RECORD_OCTETS:
             self.lose(&header)
             return False
-        wanted += header.size
+        wanted = self.octets_of(&header)
         if self.carry.used < wanted and not self.keep(min(wanted - self.carry.used, left(&self.input))):
             stopped[0] = STOP_MEMORY
             return False
         out.at = self.carry.data
         out.end = out.at + self.carry.used
         return self.carry.used == wanted
+
+    cdef inline size_t octets_of(self, const Header* header) noexcept nogil:
+        """The length of a record with its header."""
+        cdef size_t size = HEADER_OCTETS + <size_t>header.size
+        if header.type == TYPE_TABLE_DUMP and self.lengths >= LENGTHS_TRIED:
+            size += LEFT_OUT_OCTETS
+        return size
 
     cdef bint keep(self, size_t count) noexcept nogil:
         """Move so many octets of the piece to those kept."""
@@ -346,7 +361,7 @@ cdef class Parser:
         if fault != FAULT_NONE:
             self.seen = before
             self.cut(at4, at6)
-            if fault == STOP_FULL or fault == STOP_MEMORY:
+            if fault >= STOP_FULL:
                 return fault
             self.note(&header, fault)
         self.seen.records += 1
@@ -433,7 +448,7 @@ cdef class Parser:
         """The peers of the entries that follow; it replaces an earlier one."""
         cdef uint32_t collector
         cdef uint16_t size, count
-        cdef uint32_t i
+        cdef uint32_t _
         cdef Peer peer
         if not (read_u32(&body, &collector) and read_u16(&body, &size) and skip(&body, size)
                 and read_u16(&body, &count)):
@@ -441,7 +456,7 @@ cdef class Parser:
         self.peer_map.used = 0
         if not reserve(&self.peer_map, <size_t>count * sizeof(uint32_t)):
             return STOP_MEMORY
-        for i in range(count):
+        for _ in range(count):
             if not read_indexed_peer(&body, &peer):
                 return FAULT_SHORT
             put_u32(&self.peer_map, self.peers.number(&peer))
@@ -476,11 +491,11 @@ cdef class Parser:
         cdef Joined* joined = &self.joined
         cdef Cursor attributes
         cdef uint16_t place, size
-        cdef uint32_t i, time, path_id, origin, peer
+        cdef uint32_t _, time, path_id, origin, peer
         cdef uint8_t flags
         if not start_joining(joined, self.words):
             return STOP_MEMORY
-        for i in range(count):
+        for _ in range(count):
             if not (read_u16(&body, &place) and read_u32(&body, &time)
                     and (not with_id or read_u32(&body, &path_id))
                     and read_u16(&body, &size) and read_part(&body, size, &attributes)):
@@ -503,12 +518,12 @@ cdef class Parser:
                          Cursor body) noexcept nogil:
         cdef Cursor attributes
         cdef uint16_t place, size
-        cdef uint32_t i
+        cdef uint32_t _
         cdef Row row
         cdef Attributes found
         row.family, row.high, row.low, row.length = family, prefix.high, prefix.low, prefix.length
         row.path = row.count = 0
-        for i in range(count):
+        for _ in range(count):
             row.path_id = prefix.path_id
             if not (read_u16(&body, &place) and read_u32(&body, &row.time)
                     and (not with_id or read_u32(&body, &row.path_id))
@@ -536,14 +551,16 @@ cdef class Parser:
         return (put_whole_path(&self.paths, found) and put_end(&self.path_ends, &self.paths)
                 and put_words(&self.communities, found.communities)
                 and put_end(&self.community_ends, &self.communities)
-                and put_words(&self.large, found.large_communities) and put_end(&self.large_ends, &self.large))
+                and put_words(&self.large, found.large_communities)
+                and put_end(&self.large_ends, &self.large))
 
     # TABLE_DUMP (RFC 6396 §4.2)
 
     cdef int table_dump(self, uint16_t subtype, Cursor body) noexcept nogil:
-        """One entry; the collectors of the year 2000 wrote several behind one view and sequence number.
+        """One entry; the collectors of the year 2000 wrote many behind one view and sequence number.
 
-        Quagga's subtypes 3 and 4 are 1 and 2 with ASes of 4 octets.
+        These had records four octets longer than they state: the first record of a dump tells, if its last
+        entry is cut off. Quagga's subtypes 3 and 4 are 1 and 2 with ASes of 4 octets.
         """
         cdef uint16_t view, sequence
         cdef int fault
@@ -555,7 +572,24 @@ cdef class Parser:
         while True:
             fault = self.table_dump_entry(4 if subtype & 1 else 6, 4 if subtype > 2 else 2, &body)
             if fault != FAULT_NONE or left(&body) == 0:
-                return fault
+                return self.with_length_known(fault)
+
+    cdef int with_length_known(self, int fault) noexcept nogil:
+        """The fault of a TABLE_DUMP record; STOP_LONGER if it is to be read again with its true length."""
+        if fault >= STOP_FULL:
+            return fault
+        if self.lengths == LENGTHS_UNKNOWN and fault == FAULT_SHORT:
+            self.lengths = LENGTHS_TRIED
+            return STOP_LONGER
+        if self.lengths == LENGTHS_TRIED and fault != FAULT_NONE:
+            # what cannot be read in either way is damaged, and its length is held for true
+            self.lengths = LENGTHS_WHOLE
+            return STOP_LONGER
+        if self.lengths == LENGTHS_UNKNOWN:
+            self.lengths = LENGTHS_WHOLE
+        elif self.lengths == LENGTHS_TRIED:
+            self.lengths = LENGTHS_SHORT
+        return fault
 
     cdef int table_dump_entry(self, uint8_t family, uint8_t as_size, Cursor* body) noexcept nogil:
         cdef BgpPrefix prefix
@@ -628,7 +662,8 @@ cdef class Parser:
             as_size = 4
         return self.message(header, as_size, add_path, body)
 
-    cdef int message(self, const Header* header, uint8_t as_size, bint add_path, Cursor body) noexcept nogil:
+    cdef int message(self, const Header* header, uint8_t as_size, bint add_path,
+                     Cursor body) noexcept nogil:
         """Who speaks with whom, then the BGP message."""
         cdef uint16_t interface, afi
         cdef uint32_t local_as
@@ -771,8 +806,8 @@ cdef bint read_indexed_peer(Cursor* c, Peer* out) noexcept nogil:
 
 cdef bint starts_with_marker(Cursor c) noexcept nogil:
     cdef uint8_t octet
-    cdef int i
-    for i in range(MARKER_OCTETS):
+    cdef int _
+    for _ in range(MARKER_OCTETS):
         if not read_u8(&c, &octet) or octet != 0xFF:
             return False
     return True
