@@ -118,26 +118,20 @@ cdef void judge4(const Tree* t, const uint32_t* addresses, const uint8_t* length
     """Judge at most GROUP routes of IPv4."""
     cdef uint64_t high[GROUP]
     cdef const Entry* leaf[GROUP]
+    cdef bint sorted_ = ascends4(addresses, count)
     cdef int i
-    if not reasons and ascends4(addresses, count):
+    if sorted_ and not reasons:
         for i in range(count):
             out[i] = state_of(t, find(t, <uint64_t>addresses[i] << 32, 0), lengths[i], origins[i])
         return
     for i in range(count):
         high[i] = <uint64_t>addresses[i] << 32
-    find_group(t, high, high, leaf, count)
+    if sorted_:
+        for i in range(count):
+            leaf[i] = find(t, high[i], 0)
+    else:
+        find_group(t, high, high, leaf, count)
     judge_group(t, leaf, lengths, origins, out, count, reasons)
-
-
-cdef void walk_group(const Tree* t, const uint64_t* addresses, const uint8_t* lengths,
-                     const uint32_t* origins, uint8_t* out, int count, uint32_t* at) noexcept nogil:
-    cdef uint32_t here = at[0]
-    cdef int i
-    for i in range(count):
-        here = walk(t, here, addresses[2 * i])
-        out[i] = state_of(t, leaf_of_range(t, here, addresses[2 * i], addresses[2 * i + 1]),
-                          lengths[i], origins[i])
-    at[0] = here
 
 
 cdef void judge6(const Tree* t, const uint64_t* addresses, const uint8_t* lengths, const uint32_t* origins,
@@ -146,14 +140,26 @@ cdef void judge6(const Tree* t, const uint64_t* addresses, const uint8_t* length
     cdef uint64_t high[GROUP]
     cdef uint64_t low[GROUP]
     cdef const Entry* leaf[GROUP]
+    cdef bint sorted_ = ascends6(addresses, count)
+    cdef uint32_t here = at[0]
     cdef int i
-    if not reasons and ascends6(addresses, count):
-        walk_group(t, addresses, lengths, origins, out, count, at)
+    if sorted_ and not reasons:
+        for i in range(count):
+            here = walk(t, here, addresses[2 * i])
+            out[i] = state_of(t, leaf_of_range(t, here, addresses[2 * i], addresses[2 * i + 1]),
+                              lengths[i], origins[i])
+        at[0] = here
         return
-    for i in range(count):
-        high[i] = addresses[2 * i]
-        low[i] = addresses[2 * i + 1]
-    find_group(t, high, low, leaf, count)
+    if sorted_:
+        for i in range(count):
+            here = walk(t, here, addresses[2 * i])
+            leaf[i] = leaf_of_range(t, here, addresses[2 * i], addresses[2 * i + 1])
+        at[0] = here
+    else:
+        for i in range(count):
+            high[i] = addresses[2 * i]
+            low[i] = addresses[2 * i + 1]
+        find_group(t, high, low, leaf, count)
     judge_group(t, leaf, lengths, origins, out, count, reasons)
 
 

@@ -151,6 +151,7 @@ CHUNK = 100_000
 """Worlds judged at once: what numpy has of them stays in some hundred megabytes."""
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(
     "place", [pytest.param(Place(4, 28), id="ipv4"), pytest.param(Place(6, 62, 2**32), id="ipv6")]
 )
