@@ -25,7 +25,7 @@ from rov.errors import (
     SnapshotFileError,
     VrpFileError,
 )
-from rov.formats import OUTPUTS, BadRow, ReadReport, encode, read, read_bytes, read_report
+from rov.formats import BadRow, ReadReport, read, read_bytes, read_report
 from rov.index import VrpIndex
 from rov.routes import RouteBatch
 from rov.snapshot import Snapshot
@@ -33,7 +33,6 @@ from rov.types import Aspa, Prefix, PrefixLike, Reason, RouterKey, State, Validi
 
 __all__ = [
     "NO_EXPIRY",
-    "OUTPUTS",
     "ArchiveError",
     "ArgumentError",
     "Aspa",
@@ -61,7 +60,6 @@ __all__ = [
     "VrpIndex",
     "archive",
     "aspa",
-    "encode",
     "load",
     "read",
     "read_bytes",

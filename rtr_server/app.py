@@ -15,7 +15,7 @@ import os
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -261,8 +261,10 @@ class Cache:
         return f"{count:,} VRPs, serial {self.history.serial}, {routers} routers"
 
 
-def _count(values: Any) -> dict[str, int]:
-    return {str(value): count for value, count in sorted(Counter(map(str, values)).items())}
+def _count(versions: Iterable[int | None]) -> dict[str, int]:
+    """How many of each, under "none" those that have not said theirs."""
+    names = ("none" if version is None else str(version) for version in versions)
+    return dict(sorted(Counter(names).items()))
 
 
 async def _first(*futures: asyncio.Future[Any]) -> None:

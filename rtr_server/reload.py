@@ -18,7 +18,7 @@ REFUSED = "configuration refused, the old one stays"
 def usable(path: Path) -> Config:
     """The file's configuration, where what it names is there; ConfigError with all that is wrong."""
     config = read_config(path)
-    if problems := check(config):
+    if problems := check(config, path):
         raise ConfigError(str(path), problems)
     return config
 

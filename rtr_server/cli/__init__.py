@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import click
 
+from rtr_server.cli.check_config import check_config
 from rtr_server.cli.dump import dump
 from rtr_server.cli.hash_password import hash_password
 from rtr_server.cli.probe import probe
@@ -21,5 +22,5 @@ def main() -> None:
     """An RTR cache: serves VRPs to routers (RFC 6810, RFC 8210, 8210bis)."""
 
 
-for _command in (serve, sessions, kick, status, dump, probe, hash_password):
+for _command in (serve, check_config, sessions, kick, status, dump, probe, hash_password):
     main.add_command(_command)

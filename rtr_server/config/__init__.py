@@ -27,7 +27,8 @@ from typing import Protocol, runtime_checkable
 import msgspec
 
 from rtr_server.config.faults import ConfigError, Problem, SectionError
-from rtr_server.config.reader import build, read_toml, sections, show
+from rtr_server.config.lines import find_lines, line_of
+from rtr_server.config.reader import build, keys_of, read_toml, sections, show
 from rtr_server.config.section import Section
 from rtr_server.config.service import Control, Log, State, Timers
 from rtr_server.config.sources import (
@@ -130,15 +131,19 @@ def build_config(tables: dict[str, object], name: str = "arguments") -> Config:
     return build(tables, Config, name=name, base=Path.cwd())
 
 
-def check(config: msgspec.Struct) -> list[Problem]:
+def check(config: msgspec.Struct, path: Path | None = None) -> list[Problem]:
     """What is wrong with the world that a configuration speaks of: missing files, unreadable keys.
+
+    ``path``: the file that it came from, for the lines.
 
     >>> check(Config())
     []
     """
-    return [
-        Problem(".".join(filter(None, (show(path), fault.key))), fault.text)
-        for path, section in sections(config)
+    lines = find_lines(path.read_text()) if path is not None else {}
+    found = [
+        ((*where, *keys_of(fault.key)), fault.text)
+        for where, section in sections(config)
         if isinstance(section, _Checked)
         for fault in section.check()
     ]
+    return [Problem(show(where), text, line_of(where, lines)) for where, text in found]

@@ -135,7 +135,7 @@ class _Builder:
         try:
             return schema(**values)
         except SectionError as fault:
-            return self._fault((*path, *_keys(fault.key)), fault.text)
+            return self._fault((*path, *keys_of(fault.key)), fault.text)
         except (ValueError, TypeError) as error:
             return self._fault(path, str(error))
 
@@ -209,8 +209,12 @@ class _Builder:
         return _MISSING
 
 
-def _keys(dotted: str) -> KeyPath:
-    """The inverse of ``show``."""
+def keys_of(dotted: str) -> KeyPath:
+    """The inverse of ``show``.
+
+    >>> keys_of("listen[1].tls.certificate")
+    ('listen', 0, 'tls', 'certificate')
+    """
     parts = re.findall(r"\[(\d+)\]|([^.\[\]]+)", dotted)
     return tuple(int(number) - 1 if number else key for number, key in parts)
 

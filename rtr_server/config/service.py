@@ -109,9 +109,7 @@ class Control(Section, frozen=True):
         return self.socket or _runtime_socket()
 
     def check(self) -> Iterator[SectionError]:
-        """The directory must exist, the group be known."""
-        if self.socket is not None and not self.socket.parent.is_dir():
-            yield SectionError("socket", f"{self.socket.parent}: no such directory")
+        """The group must be known. The directory need not be there: systemd makes it at the start."""
         if self.group is not None:
             try:
                 grp.getgrnam(self.group)

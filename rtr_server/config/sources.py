@@ -104,16 +104,22 @@ class RtrSource(_Source, tag_field="type", tag="rtr", frozen=True, kw_only=True)
     """
 
     host: Text
+    """Its name or address."""
+
     port: Port | None = None
     """By default 323, with TLS 324 (RFC 8210 §9)."""
 
     tls: bool = False
+    """Whether it is spoken to under TLS."""
+
     ca_file: Path | None = None
     """Certificates that the cache's must descend from, instead of the system's."""
 
     cert_file: Path | None = None
+    """Our own certificate, for caches that ask for one."""
+
     key_file: Path | None = None
-    """Our own certificate and its key, for caches that ask for one."""
+    """Its private key."""
 
     server_name: Text | None = None
     """The name that the cache's certificate must have, if it is another than ``host``."""
@@ -179,7 +185,11 @@ class StaticVrp(Section, frozen=True):
     """A VRP written in the configuration."""
 
     prefix: Network
+    """What may be originated."""
+
     asn: Asn
+    """Who may originate it."""
+
     max_length: Annotated[int, Meta(ge=0, le=128)] | None = None
     """By default the prefix's own length."""
 
@@ -219,6 +229,7 @@ class Policy(Section, frozen=True):
     have. quorum: what at least ``quorum`` of them have."""
 
     quorum: Annotated[int, Meta(ge=1, le=MAX_SOURCES)] | None = None
+    """How many sources must have a VRP."""
 
     def __post_init__(self) -> None:
         if (self.combine == "quorum") != (self.quorum is not None):
@@ -244,7 +255,11 @@ class Watch(Section, frozen=True, kw_only=True):
     """
 
     asn: Asn | None = None
+    """The VRPs of this ASN; instead of a prefix."""
+
     prefix: Network | None = None
+    """The VRPs at and below this prefix; instead of an ASN."""
+
     max_loss: Share = Share(0)
     """The share of its VRPs that may go; 0: none of them."""
 
@@ -261,11 +276,13 @@ class Guard(Section, frozen=True, kw_only=True):
     """
 
     enabled: bool = True
+    """Whether updates are held at all."""
+
     max_loss: Share = Share(0.1)
-    """Of all VRPs."""
+    """The share of all VRPs that may go with an update."""
 
     max_loss_trust_anchor: Share = Share(0.25)
-    """Of each trust anchor's."""
+    """The share of each trust anchor's VRPs that may go."""
 
     empty_trust_anchor: bool = True
     """Whether an update that leaves a trust anchor without VRPs is held."""
@@ -304,8 +321,13 @@ class History(Section, frozen=True):
     """
 
     enabled: bool = True
+    """Whether updates are recorded."""
+
     keep: Seconds = Seconds(90 * 86_400)
+    """For how long."""
+
     max_octets: Octets = Octets(1 << 30)
+    """At most so much; the oldest go first."""
 
 
 def check_sources(sources: tuple[Source, ...], policy: Policy, guard: Guard) -> None:

@@ -198,8 +198,9 @@ class Connection(asyncio.Protocol):
 
     def kick(self, why: str = "kicked") -> None:
         """End the session by the operator's wish; as at a restart, the router keeps its data and returns."""
-        self.close("restart")
-        self.record.closed = why
+        if not self.session.closing:
+            self.close("restart")
+            self.record.closed = why
 
     @property
     def ended(self) -> Ended:

@@ -18,6 +18,7 @@ from rtr_server.config import (
     check,
     read_config,
 )
+from rtr_server.config.changes import changed_keys
 from rtr_server.config.lines import find_lines, line_of
 from rtr_server.config.reader import build, read_toml
 from rtr_server.config.values import Network, Octal, Octets, Seconds, Share
@@ -120,10 +121,17 @@ def test_the_socket_is_in_the_runtime_directory(monkeypatch):
 
 
 def test_check_looks_at_the_machine(tmp_path):
-    config = build_config({"control": {"socket": str(tmp_path / "no" / "x.sock"), "group": "no such group"}})
-    assert check(config) == [
-        Problem("control.socket", f"{tmp_path / 'no'}: no such directory"),
-        Problem("control.group", "'no such group': no such group"),
+    path = tmp_path / "x.toml"
+    path.write_text("""
+[control]
+group = "no such group"
+[[listen]]
+address = "127.0.0.1:324"
+tls = {certificate = "none.pem", key = "x.toml", client = "none"}
+""")
+    assert check(read_config(path), path) == [
+        Problem("listen[1].tls.certificate", f"{tmp_path / 'none.pem'}: no such file", 6),
+        Problem("control.group", "'no such group': no such group", 3),
     ]
 
 
@@ -264,6 +272,23 @@ key = "z"
     assert lines[("listen", 1, "tls", "odd key", "b")] == 12
     assert line_of(("listen", 1, "tls", "none"), lines) == 10
     assert line_of(("none",), lines) is None
+
+
+def test_problems_between_sections_have_their_line(tmp_path):
+    text = """
+[[client]]
+prefix = "192.0.2.0/24"
+[[client]]
+prefix = "192.0.2.0/24"
+"""
+    assert problems(tmp_path, text) == ["line 5: client[2].prefix: 192.0.2.0/24: client[1] has it already"]
+
+
+def test_what_changed_between_two():
+    old = build_config({"listen": [{"address": "127.0.0.1:1"}], "log": {"level": "debug"}})
+    new = build_config({"listen": [{"address": "127.0.0.1:2"}], "timers": {"refresh": 60}})
+    assert changed_keys(old, new) == ["listen", "timers.refresh", "log.level"]
+    assert changed_keys(old, old) == []
 
 
 def test_endpoints_are_typed():
