@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from rov.columns import NO_EXPIRY, as_column
+from rov._checks import as_index, as_rows, shown
+from rov.columns import NO_EXPIRY, as_column, as_times
 from rov.errors import ArgumentError
 from rov.types import MAX_ASN, Aspa, RouterKey
 
@@ -18,14 +19,30 @@ SKI_OCTETS = 20
 """A Subject Key Identifier is a SHA-1 hash (RFC 6487 §4.8.2)."""
 
 
+def _check_aspa(aspa: Aspa) -> None:
+    customer = as_index(aspa.customer)
+    if customer is None or not 1 <= customer <= MAX_ASN:
+        raise ArgumentError(f"ASPA customer {shown(aspa.customer)}: expected 1 to {MAX_ASN}")
+    providers = [as_index(asn) for asn in as_rows(aspa.providers, object, f"ASPA of AS{customer}")]
+    if not providers or not all(asn is not None and 0 <= asn <= MAX_ASN for asn in providers):
+        raise ArgumentError(f"ASPA of AS{customer}: expected one or more provider ASNs to {MAX_ASN}")
+
+
+def _check_key(key: RouterKey) -> None:
+    asn = as_index(key.asn)
+    if asn is None or not 0 <= asn <= MAX_ASN:
+        raise ArgumentError(f"router key of AS {shown(key.asn)}: expected an ASN to {MAX_ASN}")
+    if not isinstance(key.ski, bytes) or len(key.ski) != SKI_OCTETS or not isinstance(key.spki, bytes):
+        raise ArgumentError(
+            f"router key of AS{asn}: expected an SKI of {SKI_OCTETS} octets and a key, both as bytes"
+        )
+
+
 def _union_aspas(aspas: Iterable[Aspa], expires: Sequence[int]) -> dict[int, tuple[set[int], int]]:
     """Customer to the union of providers; the union is whole for as long as its first part lasts."""
     union: dict[int, tuple[set[int], int]] = {}
     for aspa, until in zip(aspas, expires, strict=True):
-        if not 1 <= aspa.customer <= MAX_ASN:
-            raise ArgumentError(f"ASPA customer {aspa.customer}: expected 1 to {MAX_ASN}")
-        if not aspa.providers or not all(0 <= asn <= MAX_ASN for asn in aspa.providers):
-            raise ArgumentError(f"ASPA of AS{aspa.customer}: expected one or more provider ASNs to {MAX_ASN}")
+        _check_aspa(aspa)
         providers, earlier = union.get(aspa.customer, (set(), NO_EXPIRY))
         stated = [time for time in (earlier, until) if time != NO_EXPIRY]
         union[aspa.customer] = providers | set(aspa.providers), min(stated, default=NO_EXPIRY)
@@ -38,7 +55,7 @@ def _providers(union: set[int]) -> tuple[int, ...]:
 
 
 def normal_aspas(
-    aspas: Sequence[Aspa], expires: Sequence[int] | None
+    aspas: Iterable[Aspa], expires: Sequence[int] | None
 ) -> tuple[tuple[Aspa, ...], npt.NDArray[np.int64]]:
     """One ASPA per customer, ascending, with times of expiry (int64 unix seconds; 8210bis §5.12).
 
@@ -47,14 +64,15 @@ def normal_aspas(
     >>> normal_aspas([Aspa(64496, (2,)), Aspa(64496, (1,))], None)[0]
     (Aspa(customer=64496, providers=(1, 2)),)
     """
-    union = _union_aspas(aspas, expires if expires is not None else [NO_EXPIRY] * len(aspas))
+    aspas = as_rows(aspas, Aspa, "ASPAs")
+    union = _union_aspas(aspas, as_times(expires, "aspa_expires", len(aspas)))
     rows = sorted((customer, *entry) for customer, entry in union.items())
     times = as_column([row[2] for row in rows], np.int64, "aspa_expires", (len(rows),))
     return tuple(Aspa(customer, _providers(providers)) for customer, providers, _ in rows), times
 
 
 def normal_keys(
-    keys: Sequence[RouterKey], expires: Sequence[int] | None
+    keys: Iterable[RouterKey], expires: Sequence[int] | None
 ) -> tuple[tuple[RouterKey, ...], npt.NDArray[np.int64]]:
     """Router keys ascending and unique, with times of expiry: of equal ones the last.
 
@@ -64,11 +82,9 @@ def normal_keys(
     1
     """
     lasting: dict[RouterKey, int] = {}
-    for key, until in zip(keys, expires if expires is not None else [NO_EXPIRY] * len(keys), strict=True):
-        if len(key.ski) != SKI_OCTETS or not 0 <= key.asn <= MAX_ASN:
-            raise ArgumentError(
-                f"router key of AS{key.asn}: expected an SKI of {SKI_OCTETS} octets and an ASN"
-            )
+    keys = as_rows(keys, RouterKey, "router keys")
+    for key, until in zip(keys, as_times(expires, "router_key_expires", len(keys)), strict=True):
+        _check_key(key)
         seen = lasting.get(key, until)
         lasting[key] = NO_EXPIRY if NO_EXPIRY in (seen, until) else max(seen, until)
     rows = tuple(sorted(lasting))

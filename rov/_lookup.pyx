@@ -98,7 +98,7 @@ cdef object as_items(object values, str name):
         raise ArgumentError(f"{name}: expected a sequence, found one {type(values).__name__}")
     try:
         return PySequence_Fast(values, "")
-    except TypeError:
+    except (TypeError, ValueError):
         raise ArgumentError(f"{name}: expected a sequence, found {type(values).__name__}") from None
 
 

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
+from rov._checks import shown
 from rov.errors import ArgumentError
 
 MAX_THREADS = 1024
@@ -24,7 +25,9 @@ def worker_count(threads: int) -> int:
     2
     """
     if isinstance(threads, bool) or not isinstance(threads, int) or not 0 <= threads <= MAX_THREADS:
-        raise ArgumentError(f"threads {threads!r}: expected an int of 0 (all processors) to {MAX_THREADS}")
+        raise ArgumentError(
+            f"threads {shown(threads)}: expected an int of 0 (all processors) to {MAX_THREADS}"
+        )
     if threads:
         return threads
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from rov._checks import as_kind, shown
 from rov._texts import LAYOUTS, Routes, TextColumn, format_column
 from rov._threads import in_slices
 from rov._trie import Trie
@@ -121,23 +122,25 @@ def _reader(table: Any) -> pa.RecordBatchReader:
             batch = pa.record_batch(table)
             return pa.RecordBatchReader.from_batches(batch.schema, [batch])
     except (pa.ArrowException, TypeError, ValueError, AttributeError) as error:
-        raise ArgumentError(f"{_TABLE}: {error}") from error
+        raise ArgumentError(f"{_TABLE}: {str(error)[:200]}") from error
     raise ArgumentError(f"{_TABLE}, found {type(table).__name__}")
 
 
 def _check_schema(schema: pa.Schema, names: Names) -> None:
     """ArgumentError unless the columns to be read are there and fit, and those to be added are not there."""
     for name in names:
-        if not isinstance(name, str):
-            raise ArgumentError(f"column {name!r}: expected a name")
+        try:
+            as_kind(name, str, "column").encode()
+        except UnicodeEncodeError:
+            raise ArgumentError(f"column {shown(name)}: expected a name in Unicode") from None
     for name in names[:2]:
         if len(schema.get_all_field_indices(name)) != 1:
-            raise ArgumentError(f"column {name!r}: expected one, among {', '.join(schema.names)[:200]}")
+            raise ArgumentError(f"column {shown(name)}: expected one, among {', '.join(schema.names)[:200]}")
     for name in names[2:]:
         if name in schema.names:
-            raise ArgumentError(f"column {name!r}: is there already; expected a name for a new column")
+            raise ArgumentError(f"column {shown(name)}: is there already; expected a name for a new column")
     if names.state == names.reason:
-        raise ArgumentError(f"column {names.state!r}: expected another name for the reason")
+        raise ArgumentError(f"column {shown(names.state)}: expected another name for the reason")
     prefix, origin = schema.field(names.prefix).type, schema.field(names.origin).type
     texts = prefix.value_type if pa.types.is_dictionary(prefix) else prefix
     if str(texts) not in LAYOUTS and not pa.types.is_null(prefix):

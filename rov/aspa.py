@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rov._aspa import Attestations, first_bad_offset
+from rov._checks import as_flag, as_rows, shown
 from rov.columns import as_column, as_integers
 from rov.errors import ArgumentError
 from rov.snapshot import Snapshot
@@ -132,7 +133,7 @@ class PathBatch:
         """
         try:
             rows = [tuple(path) for path in paths]
-        except TypeError:
+        except (TypeError, ValueError):
             raise ArgumentError("paths: expected sequences of AS numbers") from None
         offsets = list(accumulate(map(len, rows), initial=0))
         return cls(list(chain.from_iterable(rows)), offsets, neighbors, as_sets)
@@ -206,7 +207,9 @@ class AspaIndex:
         column = _column("path", path, np.uint32)
         expected = UNCHECKED if neighbor is None else as_asn(neighbor, "neighbor", least=1)
         return AspaState(
-            self._attestations.verify(column, expected, bool(as_set), _direction(direction).value)
+            self._attestations.verify(
+                column, expected, as_flag(as_set, "as_set"), _direction(direction).value
+            )
         )
 
     def verify_batch(self, paths: PathBatch, direction: Direction | npt.ArrayLike) -> npt.NDArray[np.uint8]:
@@ -258,14 +261,7 @@ def verify(
 
 
 def _normal(aspas: Iterable[Aspa]) -> tuple[Aspa, ...]:
-    try:
-        rows = tuple(aspas)
-    except TypeError:
-        raise ArgumentError(f"expected a Snapshot or ASPAs, found {type(aspas).__name__}") from None
-    for row in rows:
-        if not isinstance(row, Aspa):
-            raise ArgumentError(f"expected an Aspa, found {type(row).__name__}")
-    return Snapshot.build(aspas=rows).aspas
+    return Snapshot.build(aspas=as_rows(aspas, Aspa, "ASPAs")).aspas
 
 
 def _attestations(aspas: tuple[Aspa, ...]) -> Attestations:
@@ -304,11 +300,12 @@ def _direction(value: Any) -> Direction:
     try:
         return Direction(value)
     except (ValueError, TypeError):
-        raise ArgumentError(f"direction {value!r}: expected a rov.aspa.Direction") from None
+        raise ArgumentError(f"direction {shown(value)}: expected a rov.aspa.Direction") from None
 
 
 def _directions(value: Any, count: int) -> npt.NDArray[np.uint8]:
-    if np.ndim(value) == 0:
+    many = value.ndim > 0 if isinstance(value, np.ndarray) else isinstance(value, (list, tuple))
+    if not many:
         return np.broadcast_to(np.uint8(_direction(value)), (count,))
     column = _optional("direction", value, np.uint8, count)
     wrong = np.flatnonzero(column > Direction.DOWNSTREAM)

@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from rov import _columns
+from rov._checks import as_rows, shown
 from rov.errors import ArgumentError
-from rov.types import IPV4_BITS, IPV6_BITS, Family, Prefix, Vrp, as_family
+from rov.types import IPV4_BITS, IPV6_BITS, Family, Prefix, Vrp, as_family, as_vrp
 
 NO_EXPIRY = 0
 """In an expires column: the source states no time of expiry."""
@@ -37,6 +38,18 @@ def as_integers(values: Any, name: str) -> npt.NDArray[Any]:
     except (ValueError, TypeError, OverflowError, RecursionError) as error:
         raise ArgumentError(f"column {name}: expected integers: {error}") from None
     return given
+
+
+def as_times(values: Any, name: str, count: int) -> list[int]:
+    """So many times of expiry in unix seconds; NO_EXPIRY throughout where none are given.
+
+    >>> as_times(None, "aspa_expires", 2)
+    [0, 0]
+    """
+    if values is None:
+        return [NO_EXPIRY] * count
+    times: list[int] = as_column(values, np.int64, name, (count,)).tolist()
+    return times
 
 
 def as_column(values: Any, dtype: Any, name: str, shape: tuple[int, ...]) -> npt.NDArray[Any]:
@@ -121,11 +134,16 @@ class VrpColumns:
 
     @classmethod
     def of(cls, family: Family, vrps: Sequence[Vrp]) -> VrpColumns:
-        """The columns of VRPs that are all of one family, row by row.
+        """The columns of VRPs that are all of one family, row by row; ArgumentError at one that is not.
 
         >>> VrpColumns.of(4, [Vrp(Prefix.parse("0.0.0.0/0"), 8, 64496)]).max_length.tolist()
         [8]
         """
+        family = as_family(family)
+        vrps = as_rows(vrps, Vrp, "VRPs")
+        for row, vrp in enumerate(vrps):
+            if as_vrp(vrp).prefix.family != family:
+                raise ArgumentError(f"VRPs row {row}: expected a prefix of IPv{family}, found {vrp}")
         numbers = [vrp.prefix.address for vrp in vrps]
         low = 2**64 - 1
         address = (
@@ -164,7 +182,10 @@ class VrpColumns:
         >>> columns.take(np.array([False, True])).asn.tolist()
         [64497]
         """
-        picked = (column[rows] for column in (*self.keys, self.expires, self.ta))
+        try:
+            picked = [column[rows] for column in (*self.keys, self.expires, self.ta)]
+        except (IndexError, TypeError, ValueError, OverflowError, RecursionError):
+            raise ArgumentError(f"rows {shown(rows)}: expected a bool mask, row numbers or a slice") from None
         return VrpColumns(self.family, *picked)
 
     def vrps(self) -> Iterator[Vrp]:
@@ -283,7 +304,7 @@ def _place(columns: VrpColumns, wanted: tuple[int, ...]) -> int:
 
 
 def contains(columns: VrpColumns, vrp: Vrp) -> bool:
-    """Whether sorted columns have a row for vrp, which must be of their family.
+    """Whether sorted columns have a row for a Vrp, which must be of their family.
 
     >>> contains(VrpColumns.ipv4([0], [0], [8], [64496]), Vrp(Prefix(4, 0, 0), 8, 64497))
     False

@@ -7,6 +7,7 @@ ASPA is in both, with its old providers and its new ones; RTR sends only the lat
 
 from __future__ import annotations
 
+from rov._checks import as_kind
 from rov.errors import DeltaError
 from rov.snapshot import Snapshot
 
@@ -26,8 +27,8 @@ class Delta:
     __slots__ = ("announced", "withdrawn")
 
     def __init__(self, withdrawn: Snapshot, announced: Snapshot) -> None:
-        self.withdrawn = withdrawn
-        self.announced = announced
+        self.withdrawn = as_kind(withdrawn, Snapshot, "withdrawn")
+        self.announced = as_kind(announced, Snapshot, "announced")
         if not withdrawn and not announced:
             raise DeltaError("a delta without any change is no delta: None stands for it")
 
@@ -38,6 +39,7 @@ class Delta:
         >>> Delta.between(Snapshot.empty(), Snapshot.empty()) is None
         True
         """
+        old, new = as_kind(old, Snapshot, "old"), as_kind(new, Snapshot, "new")
         return cls._or_none(old - new, new - old)
 
     @classmethod
@@ -52,7 +54,7 @@ class Delta:
         >>> Delta.between(Snapshot.empty(), new).apply(Snapshot.empty()) == new
         True
         """
-        unknown = self.withdrawn - old
+        unknown = self.withdrawn - as_kind(old, Snapshot, "old")
         if unknown:
             raise DeltaError(f"withdraws what the snapshot lacks: {unknown!r}")
         duplicate = self.announced & old
@@ -76,6 +78,7 @@ class Delta:
         >>> there.compose(back) is None
         True
         """
+        as_kind(later, Delta, "later")
         if self.announced & later.announced or self.withdrawn & later.withdrawn:
             raise DeltaError("the later delta announces or withdraws what the earlier one did already")
         withdrawn = _disjoint_union(self.withdrawn - later.announced, later.withdrawn - self.announced)

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, overload
 import numpy as np
 import numpy.typing as npt
 
+from rov._checks import as_flag, as_kind
 from rov._lookup import Lookup
 from rov._threads import in_slices, worker_count
 from rov._trie import Trie
-from rov.errors import ArgumentError
 from rov.routes import RouteBatch
 from rov.snapshot import Snapshot
 from rov.types import (
@@ -51,8 +51,7 @@ class VrpIndex(Lookup):
     snapshot: Snapshot
 
     def __new__(cls, snapshot: Snapshot) -> Self:
-        if not isinstance(snapshot, Snapshot):
-            raise ArgumentError(f"expected a Snapshot, found {type(snapshot).__name__}")
+        as_kind(snapshot, Snapshot, "snapshot")
         index = super().__new__(cls, Trie(4, *snapshot.ipv4.keys), Trie(6, *snapshot.ipv6.keys))
         index.snapshot = snapshot
         return index
@@ -88,9 +87,8 @@ class VrpIndex(Lookup):
         >>> State(states[0]).label, Reason(reasons[0]).label
         ('invalid', 'length')
         """
-        if not isinstance(routes, RouteBatch):
-            raise ArgumentError(f"expected a RouteBatch, found {type(routes).__name__}")
-        workers = worker_count(threads)
+        as_kind(routes, RouteBatch, "routes")
+        reasons, workers = as_flag(reasons, "reasons"), worker_count(threads)
         judge = self._ipv4.judge_ipv4 if routes.family == 4 else self._ipv6.judge_ipv6
         found = np.empty(len(routes), np.uint8)
         states = np.empty(len(routes), np.uint8) if reasons else found
@@ -137,7 +135,8 @@ class VrpIndex(Lookup):
         from rov import arrow
 
         names, workers = arrow.Names(prefix, origin, state, reason), worker_count(threads)
-        return arrow.validated((self._ipv4, self._ipv6), table, names, strict=strict, workers=workers)
+        tries, strict = (self._ipv4, self._ipv6), as_flag(strict, "strict")
+        return arrow.validated(tries, table, names, strict=strict, workers=workers)
 
     def covering(self, prefix: PrefixLike, family: Family | None = None) -> tuple[Vrp, ...]:
         """The VRPs that cover a prefix (RFC 6811 §2), shortest first.

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rov import snapshot_file
+from rov._checks import as_index, as_kind, as_path, as_rows, shown
 from rov._elements import MAX_TRUST_ANCHORS, merge_trust_anchors, normal_aspas, normal_keys
 from rov.columns import (
     NO_EXPIRY,
@@ -30,7 +31,7 @@ from rov.columns import (
     under,
 )
 from rov.errors import ArgumentError, SnapshotFileError
-from rov.types import MAX_ASN, Aspa, Family, Prefix, PrefixLike, RouterKey, Vrp, as_asn
+from rov.types import Aspa, Family, Prefix, PrefixLike, RouterKey, Vrp, as_asn, as_vrp
 
 
 class Snapshot:
@@ -93,9 +94,12 @@ class Snapshot:
         """
         ipv4 = ipv4 if ipv4 is not None else VrpColumns.ipv4([], [], [], [])
         ipv6 = ipv6 if ipv6 is not None else VrpColumns.ipv6([], [], [], [])
-        if (ipv4.family, ipv6.family) != (4, 6):
+        columns4, columns6 = as_kind(ipv4, VrpColumns, "ipv4"), as_kind(ipv6, VrpColumns, "ipv6")
+        if (columns4.family, columns6.family) != (4, 6):
             raise ArgumentError("expected IPv4 columns first, then IPv6 columns")
-        names = tuple(trust_anchors) or ("",)
+        names = as_rows(trust_anchors, str, "trust anchors") or ("",)
+        if generated is not None and as_index(generated) is None:
+            raise ArgumentError(f"generated {shown(generated)}: expected a time in unix seconds, or None")
         if len(set(names)) < len(names):
             raise ArgumentError("trust anchors: expected distinct names")
         highest = max((int(columns.ta.max()) for columns in (ipv4, ipv6) if len(columns)), default=0)
@@ -159,10 +163,8 @@ class Snapshot:
         1
         """
         rows: dict[int, list[Vrp]] = {4: [], 6: []}
-        for vrp in vrps:
-            if not 0 <= vrp.asn <= MAX_ASN or not vrp.prefix.length <= vrp.max_length <= vrp.prefix.bits:
-                raise ArgumentError(f"{vrp}: expected an ASN to {MAX_ASN} and length <= max_length")
-            rows[vrp.prefix.family].append(vrp)
+        for vrp in as_rows(vrps, Vrp, "VRPs"):
+            rows[as_vrp(vrp).prefix.family].append(vrp)
         ipv4, ipv6 = VrpColumns.of(4, rows[4]), VrpColumns.of(6, rows[6])
         return cls.build(ipv4, ipv6, aspas=aspas, router_keys=router_keys)
 
@@ -179,7 +181,7 @@ class Snapshot:
         True
         """
         parts = {name: getattr(self, name) for name in snapshot_file.Contents._fields}
-        snapshot_file.write(path, snapshot_file.Contents(**parts))
+        snapshot_file.write(as_path(path), snapshot_file.Contents(**parts))
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> Snapshot:
@@ -192,7 +194,8 @@ class Snapshot:
         Traceback (most recent call last):
         rov.errors.SnapshotFileError: /dev/null: expected a saved Snapshot, found no regular file
         """
-        return cls._of_file(snapshot_file.read(path), os.fsdecode(path))
+        name = as_path(path)
+        return cls._of_file(snapshot_file.read(name), name)
 
     @classmethod
     def from_bytes(cls, data: bytes, name: str) -> Snapshot:
@@ -203,7 +206,8 @@ class Snapshot:
         rov.errors.SnapshotFileError: https://rpki.example/vrps.rov: expected a saved Snapshot of 28 octets \
 or more, found 0
         """
-        return cls._of_file(snapshot_file.parse(data, name), name)
+        name = as_kind(name, str, "name")
+        return cls._of_file(snapshot_file.parse(as_kind(data, bytes, "data"), name), name)
 
     @classmethod
     def _of_file(cls, contents: snapshot_file.Contents, name: str) -> Snapshot:
@@ -273,8 +277,9 @@ or more, found 0
         >>> Snapshot.build(VrpColumns.ipv4([0], [0], [8], [1]), trust_anchors=["x"]).of_trust_anchor("x")
         <Snapshot: 1 VRPs (1 IPv4, 0 IPv6), 0 ASPAs, 0 router keys>
         """
-        if name not in self.trust_anchors:
-            raise ArgumentError(f"trust anchor {name!r}: expected one of {', '.join(self.trust_anchors)}")
+        if not isinstance(name, str) or name not in self.trust_anchors:
+            known = ", ".join(self.trust_anchors)[:500]
+            raise ArgumentError(f"trust anchor {shown(name)}: expected one of {known}")
         place = self.trust_anchors.index(name)
         return self._vrps_only(self.ipv4.ta == place, self.ipv6.ta == place)
 
@@ -295,8 +300,11 @@ or more, found 0
         >>> len(snapshot.unexpired(1700000000)), len(snapshot.unexpired(1699999999))
         (0, 1)
         """
+        time = as_index(now)
+        if time is None:
+            raise ArgumentError(f"now {shown(now)}: expected a time in unix seconds as an int")
         columns = (self.ipv4.expires, self.ipv6.expires, self.aspa_expires, self.router_key_expires)
-        live = [(column == NO_EXPIRY) | (column > now) for column in columns]
+        live = [(column == NO_EXPIRY) | (column > time) for column in columns]
         if all(mask.all() for mask in live):
             return self
         return self._select(*live)
@@ -400,7 +408,9 @@ or more, found 0
         return self.vrps()
 
     def __contains__(self, vrp: object) -> bool:
-        if not isinstance(vrp, Vrp):
+        try:
+            vrp = as_vrp(vrp)
+        except ArgumentError:
             return False
         return contains(self.ipv4 if vrp.prefix.family == 4 else self.ipv6, vrp)
 

@@ -28,6 +28,7 @@ import numpy as np
 import numpy.typing as npt
 from isal import isal_zlib
 
+from rov._checks import shown
 from rov._elements import SKI_OCTETS
 from rov.columns import VrpColumns
 from rov.errors import ArgumentError, SnapshotFileError
@@ -179,12 +180,25 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def _place(name: str) -> Path:
+    """Where a file of that name will be; ArgumentError if there cannot be one."""
+    place = Path(name)
+    try:
+        fits = bool(place.name) and b"\0" not in os.fsencode(place)
+    except UnicodeEncodeError:
+        fits = False
+    if not fits:
+        raise ArgumentError(f"path: expected the name of a file, found {shown(name)}")
+    return place
+
+
 def write(path: str | os.PathLike[str], contents: Contents) -> None:
     """Write beside ``path``, sync, rename: readers see the old file or the new one, whole.
 
-    OSError: the file cannot be written. ArgumentError: ``generated`` or a name does not fit the header.
+    OSError: the file cannot be written. ArgumentError: path names no file, or ``generated`` or a name of a
+    trust anchor does not fit the header.
     """
-    place = Path(os.fsdecode(path))
+    place = _place(os.fsdecode(path))
     chunks = list(_chunks(contents))
     crc = 0
     for chunk in chunks:

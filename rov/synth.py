@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rov import _shape as shape
+from rov._checks import shown
 from rov.columns import VrpColumns
 from rov.errors import ArgumentError
 from rov.snapshot import Snapshot
@@ -37,10 +38,10 @@ def vrps(count: int = 700_000, seed: int = 1) -> Snapshot:
     >>> len(vrps(1000, seed=7)), vrps(1000, seed=7) == vrps(1000, seed=7)
     (1000, True)
     """
-    if not 1 <= count <= MAX_COUNT:
-        raise ArgumentError(f"count {count}: expected 1 to {MAX_COUNT:,} VRPs")
-    if seed < 0:
-        raise ArgumentError(f"seed {seed}: expected 0 or more")
+    if not isinstance(count, int) or not 1 <= count <= MAX_COUNT:
+        raise ArgumentError(f"count {shown(count)}: expected 1 to {MAX_COUNT:,} VRPs")
+    if not isinstance(seed, int) or seed < 0:
+        raise ArgumentError(f"seed {shown(seed)}: expected 0 or more")
     rng = np.random.default_rng(seed)
     count4 = round(count * shape.REAL_IPV4 / shape.REAL_VRPS)
     asns, share4, share6 = _origins(rng, count, count - count4)

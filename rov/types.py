@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import operator
 from enum import IntEnum
 from ipaddress import IPv4Network, IPv6Network
 from typing import Any, Literal, TypeAlias, Union
 
 import msgspec
 
+from rov._checks import as_index, as_kind, shown
 from rov._prefix import format_prefix, parse
 from rov.errors import ArgumentError, PrefixError
 
@@ -30,9 +30,9 @@ def as_asn(value: Any, name: str = "ASN", least: int = 0) -> int:
     >>> as_asn(64496)
     64496
     """
-    asn = _index(value)
+    asn = as_index(value)
     if asn is None or not least <= asn <= MAX_ASN:
-        raise ArgumentError(f"{name} {_shown(value)}: expected an AS number of {least} to {MAX_ASN}")
+        raise ArgumentError(f"{name} {shown(value)}: expected an AS number of {least} to {MAX_ASN}")
     return asn
 
 
@@ -44,24 +44,7 @@ def as_family(value: Any) -> Family:
     """
     if isinstance(value, int) and value in (4, 6):
         return 4 if value == 4 else 6
-    raise ArgumentError(f"family {_shown(value)}: expected 4 or 6")
-
-
-def _index(value: Any) -> int | None:
-    """The int that an object stands for, None if it is no integer."""
-    try:
-        return operator.index(value)
-    except TypeError:
-        return None
-
-
-def _shown(value: object) -> str:
-    """What was given, short enough for a message: an int of a million digits has no repr."""
-    try:
-        text = repr(value)
-    except (ValueError, RecursionError):
-        return f"of type {type(value).__name__}"
-    return text if len(text) <= 80 else text[:80] + "..."
+    raise ArgumentError(f"family {shown(value)}: expected 4 or 6")
 
 
 class State(IntEnum):
@@ -117,19 +100,28 @@ class Prefix(msgspec.Struct, frozen=True, order=True):
     length: int
 
     def __post_init__(self) -> None:
-        if not isinstance(self.family, int) or self.family not in (4, 6):
-            raise PrefixError(f"family {_shown(self.family)}: expected 4 or 6")
+        if not type(self.family) is type(self.address) is type(self.length) is int:
+            self._make_ints()
         bits = IPV4_BITS if self.family == 4 else IPV6_BITS
-        if not isinstance(self.length, int) or not 0 <= self.length <= bits:
+        if self.family not in (4, 6):
+            raise PrefixError(f"family {shown(self.family)}: expected 4 or 6")
+        if not 0 <= self.length <= bits:
+            raise PrefixError(f"prefix length {shown(self.length)}: expected 0 to {bits} in IPv{self.family}")
+        if not 0 <= self.address < 1 << bits:
             raise PrefixError(
-                f"prefix length {_shown(self.length)}: expected 0 to {bits} in IPv{self.family}"
-            )
-        if not isinstance(self.address, int) or not 0 <= self.address < 1 << bits:
-            raise PrefixError(
-                f"address {_shown(self.address)}: expected 0 to 2^{bits} - 1 in IPv{self.family}"
+                f"address {shown(self.address)}: expected 0 to 2^{bits} - 1 in IPv{self.family}"
             )
         if self.address & ((1 << (bits - self.length)) - 1):
             raise PrefixError(f"{self}: host bits are set beyond the prefix length")
+
+    def _make_ints(self) -> None:
+        """Integers of other kinds, such as numpy's, become ints; PrefixError if one is none."""
+        for name in self.__struct_fields__:
+            value = getattr(self, name)
+            number = as_index(value)
+            if number is None:
+                raise PrefixError(f"{name} {shown(value)}: expected an int")
+            msgspec.structs.force_setattr(self, name, number)
 
     @classmethod
     def parse(cls, text: str) -> Prefix:
@@ -139,7 +131,7 @@ class Prefix(msgspec.Struct, frozen=True, order=True):
         24
         """
         if not isinstance(text, str):
-            raise ArgumentError(f"prefix {_shown(text)}: expected a text such as '192.0.2.0/24'")
+            raise ArgumentError(f"prefix {shown(text)}: expected a text such as '192.0.2.0/24'")
         return cls(*parse(text))  # type: ignore[arg-type]
 
     @classmethod
@@ -168,11 +160,11 @@ class Prefix(msgspec.Struct, frozen=True, order=True):
 
     @classmethod
     def _of_pair(cls, value: Any, family: Family | None) -> Prefix:
-        numbers = tuple(map(_index, value)) if isinstance(value, tuple) and len(value) == 2 else ()
+        numbers = tuple(map(as_index, value)) if isinstance(value, tuple) and len(value) == 2 else ()
         if not numbers or None in numbers:
-            raise ArgumentError(f"prefix {_shown(value)}: {_EXPECTED}")
+            raise ArgumentError(f"prefix {shown(value)}: {_EXPECTED}")
         if family is None:
-            raise ArgumentError(f"prefix {_shown(value)}: a pair of ints needs family=4 or family=6")
+            raise ArgumentError(f"prefix {shown(value)}: a pair of ints needs family=4 or family=6")
         return cls(family, *numbers)  # type: ignore[arg-type]
 
     @property
@@ -190,6 +182,7 @@ class Prefix(msgspec.Struct, frozen=True, order=True):
         >>> Prefix.parse("10.0.0.0/8").covers(Prefix.parse("10.1.0.0/16"))
         True
         """
+        as_kind(other, Prefix, "other")
         if self.family != other.family or self.length > other.length:
             return False
         return (self.address ^ other.address) >> (self.bits - self.length) == 0
@@ -211,6 +204,23 @@ class Vrp(msgspec.Struct, frozen=True, order=True):
 
     def __str__(self) -> str:
         return f"{self.prefix}-{self.max_length} AS{self.asn}"
+
+
+def as_vrp(value: Any) -> Vrp:
+    """A Vrp whose parts are what they have to be; ArgumentError if value is none.
+
+    >>> as_vrp("192.0.2.0/24")
+    Traceback (most recent call last):
+    rov.errors.ArgumentError: expected a Vrp, found '192.0.2.0/24'
+    """
+    if not isinstance(value, Vrp) or not isinstance(value.prefix, Prefix):
+        raise ArgumentError(f"expected a Vrp, found {shown(value)}")
+    asn, most = as_index(value.asn), as_index(value.max_length)
+    if asn is None or most is None:
+        raise ArgumentError(f"{shown(value)}: expected an int as max_length and asn")
+    if not value.prefix.length <= most <= value.prefix.bits or not 0 <= asn <= MAX_ASN:
+        raise ArgumentError(f"{shown(value)}: expected an ASN to {MAX_ASN} and length <= max_length")
+    return value
 
 
 class Aspa(msgspec.Struct, frozen=True, order=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from rov._checks import as_flag, as_kind, as_path
 from rov.errors import VrpFileError
 from rov.formats.compression import MAX_FILE_BYTES, read_file, unpack
 from rov.formats.csv import is_header, read_csv
@@ -46,7 +47,8 @@ def read_report(path: str | os.PathLike[str], *, strict: bool = True) -> ReadRep
     ...     read_report(file.name, strict=False).skipped_count
     1
     """
-    return read_bytes(read_file(path), os.fsdecode(path), strict=strict)
+    name = as_path(path)
+    return read_bytes(read_file(name), name, strict=strict)
 
 
 def read_bytes(data: bytes, name: str, *, strict: bool = True) -> ReadReport:
@@ -55,7 +57,8 @@ def read_bytes(data: bytes, name: str, *, strict: bool = True) -> ReadReport:
     >>> read_bytes(b"ASN,IP Prefix,Max Length,Trust Anchor\\n", "https://rpki.example/vrps.csv").format
     'Routinator CSV'
     """
-    content = unpack(data, name).removeprefix(_BOM).lstrip(_BLANKS)
+    name, strict = as_kind(name, str, "name"), as_flag(strict, "strict")
+    content = unpack(as_kind(data, bytes, "data"), name).removeprefix(_BOM).lstrip(_BLANKS)
     if content.startswith(MAGIC):
         snapshot = Snapshot.from_bytes(content, name)
         return ReadReport(snapshot, "saved Snapshot", len(snapshot), (), 0)

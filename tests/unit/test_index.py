@@ -362,9 +362,9 @@ def test_wrong_type_of_prefix(index, prefix):
 
 
 def test_wrong_type_of_snapshot_and_batch(index):
-    with pytest.raises(ArgumentError, match="expected a Snapshot, found list"):
+    with pytest.raises(ArgumentError, match="snapshot: expected Snapshot, found \\[\\]"):
         VrpIndex([])
-    with pytest.raises(ArgumentError, match="expected a RouteBatch, found list"):
+    with pytest.raises(ArgumentError, match="routes: expected RouteBatch, found \\[\\]"):
         index.validate_batch([])
 
 

@@ -1,0 +1,344 @@
+"""Whatever is passed to whatever is public: an answer, or a RovError that says what was expected."""
+
+from __future__ import annotations
+
+import inspect
+import io
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+
+import rov
+from rov import Aspa, Delta, Prefix, RouteBatch, RouterKey, Snapshot, Vrp, VrpColumns, VrpIndex
+from rov.aspa import AspaIndex, Direction, PathBatch
+
+PREFIX = Prefix.parse("10.0.0.0/8")
+VRP = Vrp(PREFIX, 24, 64496)
+SNAPSHOT = Snapshot.build(
+    VrpColumns.of(4, [VRP]),
+    VrpColumns.ipv6([[1 << 63, 0]], [1], [64], [64496], [1_700_000_000]),
+    aspas=[Aspa(64496, (64497,))],
+    router_keys=[RouterKey(64496, bytes(20), b"key")],
+)
+OTHER = Snapshot.from_vrps([VRP])
+INDEX = VrpIndex(SNAPSHOT)
+ASPAS = AspaIndex(SNAPSHOT)
+DELTA = Delta(OTHER, SNAPSHOT - OTHER)
+
+
+def nest(depth: int) -> list[Any]:
+    nested: list[Any] = []
+    for _ in range(depth):
+        nested = [nested]
+    return nested
+
+
+def closed_file() -> io.StringIO:
+    file = io.StringIO("x")
+    file.close()
+    return file
+
+
+def ring() -> list[Any]:
+    ring: list[Any] = []
+    ring.append(ring)
+    return ring
+
+
+JUNK: dict[str, Callable[[], Any]] = {
+    "None": lambda: None,
+    "bytes": lambda: b"10.0.0.0/8",
+    "bytearray": lambda: bytearray(b"x"),
+    "float": lambda: 1.5,
+    "nan": lambda: float("nan"),
+    "infinity": lambda: float("inf"),
+    "complex": lambda: 1j,
+    "zero": lambda: 0,
+    "negative": lambda: -1,
+    "huge": lambda: 10**30,
+    "longer than its repr may be": lambda: 10**5000,
+    "true": lambda: True,
+    "empty text": lambda: "",
+    "text": lambda: "10.0.0.0/33",
+    "long text": lambda: "1" * 100_000,
+    "half a surrogate pair": lambda: "10.0.0.0/8\ud800",
+    "a zero character": lambda: "10.0.0.0/8\0",
+    "empty list": list,
+    "list of None": lambda: [None],
+    "list of texts": lambda: ["10.0.0.0/8"],
+    "list of junk": lambda: [1, "x", None, 2.5],
+    "ragged list": lambda: [[1], [2, 3]],
+    "pair": lambda: (1, 2),
+    "pair of None": lambda: (None, None),
+    "deep nest": lambda: nest(500),
+    "ring": ring,
+    "dict": lambda: {"prefix": 1},
+    "set": lambda: {1, 2},
+    "object": object,
+    "class": lambda: int,
+    "function": lambda: len,
+    "generator": lambda: (i for i in range(3)),
+    "closed file": closed_file,
+    "float array": lambda: np.zeros(3),
+    "nan array": lambda: np.full(1, np.nan),
+    "square array": lambda: np.zeros((2, 2), np.uint32),
+    "scalar array": lambda: np.array(7),
+    "object array": lambda: np.array([None, "x"], object),
+    "text array": lambda: np.array(["x"]),
+    "date array": lambda: np.array(["2025-01-01"], "datetime64[s]"),
+    "record array": lambda: np.zeros(1, [("a", "u4")]),
+    "array of the other byte order": lambda: np.array([1], ">u4"),
+    "numpy float": lambda: np.float32(1),
+    "numpy nothing": lambda: np.datetime64("NaT"),
+    "enum": lambda: Direction.UPSTREAM,
+    "prefix": lambda: PREFIX,
+    "vrp": lambda: VRP,
+    "odd vrp": lambda: Vrp(None, None, None),  # type: ignore[arg-type]
+    "odd vrps": lambda: [Vrp(PREFIX, "x", 1)],  # type: ignore[arg-type]
+    "vrp of big numbers": lambda: [Vrp(PREFIX, 8, 10**30)],
+    "odd aspas": lambda: [Aspa("x", 5)],  # type: ignore[arg-type]
+    "odd providers": lambda: [Aspa(1, (None,))],  # type: ignore[arg-type]
+    "odd keys": lambda: [RouterKey(1, "x" * 20, None)],  # type: ignore[arg-type]
+    "snapshot": lambda: SNAPSHOT,
+    "index": lambda: INDEX,
+    "columns": lambda: SNAPSHOT.ipv6,
+    "delta": lambda: DELTA,
+}
+
+
+def saved() -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        SNAPSHOT.save(Path(folder) / "saved.rov")
+        return (Path(folder) / "saved.rov").read_bytes()
+
+
+SAVED = saved()
+
+
+class Case(NamedTuple):
+    """A callable and arguments that it takes; each is replaced by junk in turn."""
+
+    call: Callable[..., Any]
+    good: dict[str, Any]
+
+
+def batch() -> RouteBatch:
+    return RouteBatch.ipv4([10 << 24], [8], [64496])
+
+
+COLUMNS4 = {"address": [0], "length": [0], "max_length": [8], "asn": [1], "expires": [0], "ta": [0]}
+COLUMNS6 = COLUMNS4 | {"address": [[0, 0]]}
+BATCH4 = {"addresses": [0], "lengths": [0], "origins": [1]}
+BATCH6 = BATCH4 | {"addresses": [[0, 0]]}
+PATHS = {"neighbors": [0], "as_sets": [0]}
+WAY = {"direction": Direction.UPSTREAM}
+
+CASES: dict[str, Case] = {
+    "Prefix": Case(Prefix, {"family": 4, "address": 0, "length": 0}),
+    "Prefix.parse": Case(Prefix.parse, {"text": "10.0.0.0/8"}),
+    "Prefix.of": Case(Prefix.of, {"value": (0, 0), "family": 4}),
+    "Prefix.covers": Case(PREFIX.covers, {"other": PREFIX}),
+    "VrpColumns": Case(VrpColumns, {"family": 4} | COLUMNS4),
+    "VrpColumns.ipv4": Case(VrpColumns.ipv4, COLUMNS4),
+    "VrpColumns.ipv6": Case(VrpColumns.ipv6, COLUMNS6),
+    "VrpColumns.of": Case(VrpColumns.of, {"family": 4, "vrps": [VRP]}),
+    "VrpColumns.take": Case(SNAPSHOT.ipv4.take, {"rows": slice(0, 1)}),
+    "VrpColumns.vrps": Case(SNAPSHOT.ipv4.vrps, {}),
+    "Snapshot": Case(Snapshot, {}),
+    "Snapshot.build": Case(
+        Snapshot.build,
+        {
+            "ipv4": SNAPSHOT.ipv4,
+            "ipv6": SNAPSHOT.ipv6,
+            "aspas": SNAPSHOT.aspas,
+            "aspa_expires": [0],
+            "router_keys": SNAPSHOT.router_keys,
+            "router_key_expires": [0],
+            "trust_anchors": ["ripe"],
+            "generated": 0,
+        },
+    ),
+    "Snapshot.empty": Case(Snapshot.empty, {}),
+    "Snapshot.from_vrps": Case(
+        Snapshot.from_vrps,
+        {"vrps": [VRP], "aspas": SNAPSHOT.aspas, "router_keys": SNAPSHOT.router_keys},
+    ),
+    "Snapshot.save": Case(SNAPSHOT.save, {"path": "saved.rov"}),
+    "Snapshot.open": Case(Snapshot.open, {"path": "given.rov"}),
+    "Snapshot.from_bytes": Case(
+        Snapshot.from_bytes, {"data": SAVED, "name": "x"}),
+    "Snapshot.vrps": Case(SNAPSHOT.vrps, {}),
+    "Snapshot.by_asn": Case(SNAPSHOT.by_asn, {"asn": 64496}),
+    "Snapshot.within": Case(SNAPSHOT.within, {"prefix": (0, 0), "family": 4}),
+    "Snapshot.of_trust_anchor": Case(SNAPSHOT.of_trust_anchor, {"name": ""}),
+    "Snapshot.next_expiry": Case(SNAPSHOT.next_expiry, {}),
+    "Snapshot.unexpired": Case(SNAPSHOT.unexpired, {"now": 0}),
+    "Snapshot ==": Case(SNAPSHOT.__eq__, {"other": SNAPSHOT}),
+    "Snapshot in": Case(SNAPSHOT.__contains__, {"vrp": VRP}),
+    "Snapshot |": Case(SNAPSHOT.__or__, {"other": SNAPSHOT}),
+    "Snapshot &": Case(SNAPSHOT.__and__, {"other": SNAPSHOT}),
+    "Snapshot -": Case(SNAPSHOT.__sub__, {"other": SNAPSHOT}),
+    "Delta": Case(Delta, {"withdrawn": OTHER, "announced": SNAPSHOT - OTHER}),
+    "Delta.between": Case(Delta.between, {"old": OTHER, "new": SNAPSHOT}),
+    "Delta.apply": Case(DELTA.apply, {"old": OTHER}),
+    "Delta.compose": Case(DELTA.compose, {"later": Delta(SNAPSHOT - OTHER, OTHER)}),
+    "Delta ==": Case(DELTA.__eq__, {"other": DELTA}),
+    "RouteBatch": Case(RouteBatch, {"family": 4} | BATCH4),
+    "RouteBatch.ipv4": Case(RouteBatch.ipv4, BATCH4),
+    "RouteBatch.ipv6": Case(RouteBatch.ipv6, BATCH6),
+    "VrpIndex": Case(VrpIndex, {"snapshot": SNAPSHOT}),
+    "VrpIndex.validate": Case(INDEX.validate, {"prefix": (0, 0), "asn": 1, "family": 4}),
+    "VrpIndex.validate_many": Case(
+        INDEX.validate_many, {"prefixes": [(0, 0)], "origins": [1], "family": 4}
+    ),
+    "VrpIndex.validate_batch": Case(
+        INDEX.validate_batch, {"routes": batch(), "reasons": True, "threads": 1}
+    ),
+    "VrpIndex.validate_table": Case(
+        lambda **options: INDEX.validate_table(**options).read_all(),
+        {
+            "table": SNAPSHOT,
+            "prefix": "prefix",
+            "origin": "asn",
+            "state": "state",
+            "reason": "reason",
+            "strict": True,
+            "threads": 1,
+        },
+    ),
+    "VrpIndex.covering": Case(INDEX.covering, {"prefix": (0, 0), "family": 4}),
+    "VrpIndex.covering_keys": Case(INDEX.covering_keys, {"prefix": (0, 0), "family": 4}),
+    "VrpIndex.covered": Case(INDEX.covered, {"prefix": (0, 0), "family": 4}),
+    "VrpIndex.by_asn": Case(INDEX.by_asn, {"asn": 1}),
+    "VrpIndex.explain": Case(INDEX.explain, {"prefix": (0, 0), "asn": 1, "family": 4}),
+    "VrpIndex ==": Case(INDEX.__eq__, {"other": INDEX}),
+    "VrpIndex in": Case(INDEX.__contains__, {"vrp": VRP}),
+    "load": Case(rov.load, {"path": "given.rov", "strict": True}),
+    "read": Case(rov.read, {"path": "given.rov", "strict": True}),
+    "read_report": Case(rov.read_report, {"path": "given.rov", "strict": True}),
+    "read_bytes": Case(rov.read_bytes, {"data": b"[]", "name": "x", "strict": True}),
+    "aspa.PathBatch": Case(PathBatch, {"asns": [1, 2], "offsets": [0, 2]} | PATHS),
+    "aspa.PathBatch.of": Case(PathBatch.of, {"paths": [[1, 2]]} | PATHS),
+    "aspa.AspaIndex": Case(AspaIndex, {"aspas": SNAPSHOT.aspas}),
+    "aspa.AspaIndex.authorized": Case(ASPAS.authorized, {"customer": 1, "provider": 2}),
+    "aspa.AspaIndex.ramps": Case(ASPAS.ramps, {"path": [1, 2]}),
+    "aspa.AspaIndex.verify": Case(
+        ASPAS.verify, {"path": [1, 2], "neighbor": 1, "as_set": False} | WAY
+    ),
+    "aspa.AspaIndex.verify_batch": Case(ASPAS.verify_batch, {"paths": PathBatch.of([[1, 2]])} | WAY),
+    "aspa.verify": Case(
+        rov.aspa.verify, {"path": [1, 2], "aspas": ASPAS, "neighbor": 1, "as_set": False} | WAY
+    ),
+    "synth.vrps": Case(rov.synth.vrps, {"count": 5, "seed": 1}),
+}  # fmt: skip
+
+MESSAGE = 1000
+"""Characters of a message at most, whatever was passed."""
+
+PLAIN = {"Vrp", "Aspa", "RouterKey", "Validity", "BadRow", "ReadReport", "aspa.Ramps"}
+"""Records of values, which check nothing; what takes them does."""
+
+ELSEWHERE = {"archive", "rib", "slurm"}
+"""Modules with files of their own to read, and tests of their own."""
+
+DOCUMENTED = {"Snapshot.save": OSError}
+"""Errors that are promised beside RovError."""
+
+
+def public() -> Iterator[str]:
+    """Every public callable: functions, classes, their methods, and those of the modules in __all__."""
+    for name in rov.__all__:
+        value = getattr(rov, name)
+        if inspect.ismodule(value):
+            if name not in ELSEWHERE:
+                yield from members(value, f"{name}.")
+        elif callable(value) and inspect.isroutine(value):
+            yield name
+        elif inspect.isclass(value):
+            yield from class_members(value, name)
+
+
+def members(module: Any, before: str) -> Iterator[str]:
+    for name, value in vars(module).items():
+        if not name.startswith("_") and getattr(value, "__module__", None) == module.__name__:
+            if inspect.isclass(value):
+                yield from class_members(value, before + name)
+            elif inspect.isroutine(value):
+                yield before + name
+
+
+def class_members(kind: type, name: str) -> Iterator[str]:
+    if issubclass(kind, (BaseException, int)):
+        return
+    yield name
+    for method in dir(kind):
+        value = inspect.getattr_static(kind, method)
+        if not method.startswith("_") and (
+            inspect.isroutine(value) or isinstance(value, (classmethod, staticmethod))
+        ):
+            yield f"{name}.{method}"
+
+
+def test_no_public_callable_is_left_out() -> None:
+    inherited = {f"aspa.Ramps.{name}" for name in dir(tuple)}
+    assert set(public()) - inherited - PLAIN - set(CASES) == set()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("junk")
+    (folder / "given.rov").write_bytes(SAVED)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Junk that happens to be a name makes a file where it does no harm."""
+    monkeypatch.chdir(folder)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_good_arguments_are_good(name: str) -> None:
+    call, good = CASES[name]
+    if name != "Snapshot":
+        assert call(**good) is not NotImplemented
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_junk(name: str) -> None:
+    call, good = CASES[name]
+    tried = 0
+    for argument in good:
+        for kind, make in JUNK.items():
+            tried += 1
+            message = "as it should be"
+            try:
+                answer = call(**good | {argument: make()})
+                if inspect.isgenerator(answer):
+                    list(answer)
+            except rov.RovError as error:
+                message = str(error)
+            except DOCUMENTED.get(name, ()):
+                pass
+            except Exception as error:
+                raise AssertionError(f"{argument} = {kind}: {error!r}") from error
+            # a path is named in full
+            longest = MESSAGE if argument != "path" else 2 * len(JUNK["long text"]())
+            assert 10 < len(message) < longest, f"{argument} = {kind}: {message[:MESSAGE]}"
+    assert tried == len(good) * len(JUNK)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_nothing_but_junk(name: str) -> None:
+    call, good = CASES[name]
+    for kind, make in JUNK.items():
+        try:
+            call(**{argument: make() for argument in good})
+        except (rov.RovError, DOCUMENTED.get(name, rov.RovError)):  # type: ignore[arg-type]
+            pass
+        except Exception as error:
+            raise AssertionError(f"{kind}: {error!r}") from error
