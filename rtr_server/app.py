@@ -28,6 +28,7 @@ from rtr_server.control.commands import Command, Commands
 from rtr_server.control.server import ControlServer
 from rtr_server.endpoint import Endpoint
 from rtr_server.feed.feed import Feed
+from rtr_server.feed.pipeline import Settings
 from rtr_server.logs import configure, event
 from rtr_server.reload import tell_refused, usable, without_restart
 from rtr_server.sessions import Sessions
@@ -79,6 +80,8 @@ class Cache:
             ignore_expiry=ignore_expiry,
             state_dir=config.state.directory,
             clock=clock,
+            guard=config.guard,
+            stale=config.stale,
         )
 
     @property
@@ -215,6 +218,7 @@ class Cache:
         self.config = config
         configure(config.log.format, config.log.level)
         self.updates.current.told = config.timers.timing
+        self.updates.take(Settings.of(config), config.stale)
         event(log, logging.INFO, "configuration taken", file=self._path, changed=" ".join(keys))
 
     # Operators

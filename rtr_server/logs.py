@@ -50,7 +50,7 @@ def _text(value: object) -> str:
     return text if _PLAIN.fullmatch(text) else json.dumps(text)
 
 
-def _one_line(record: logging.LogRecord) -> dict[str, object]:
+def fields_of(record: logging.LogRecord) -> dict[str, object]:
     """The fields of a record; an exception becomes two of them, so that it stays on the line."""
     fields: dict[str, object] = dict(getattr(record, "fields", {}))
     if record.exc_info and record.exc_info[1] is not None:
@@ -81,7 +81,7 @@ class TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         message = re.sub(r"[^\x20-\x7e]", "?", record.getMessage())
         words = [_stamp(record), f"{record.levelname:<7}", message]
-        words += [f"{key}={_text(value)}" for key, value in _one_line(record).items()]
+        words += [f"{key}={_text(value)}" for key, value in fields_of(record).items()]
         return " ".join(words)
 
 
@@ -97,7 +97,7 @@ class JsonFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, Any] = {"time": _stamp(record), "level": record.levelname.lower()}
         line["event"] = record.getMessage()
-        for key, value in _one_line(record).items():
+        for key, value in fields_of(record).items():
             plain = value is None or isinstance(value, bool | int | float)
             line[key] = value if plain else str(value)[:MAX_VALUE]
         return json.dumps(line)

@@ -8,10 +8,11 @@ event loop then puts the fork in place of the original between two events.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from rov import Delta, Snapshot
 from rtr_server.cache.history import History
+from rtr_server.cache.wire import Payload
 from rtr_server.protocol.source import Response, SourceState, Timing
 
 
@@ -30,11 +31,16 @@ def fork(history: History) -> History:
 
 
 def advanced(
-    history: History, snapshot: Snapshot, now: float, versions: Iterable[int]
+    history: History,
+    snapshot: Snapshot,
+    now: float,
+    versions: Iterable[int],
+    prepared: Mapping[int, Payload] | None = None,
 ) -> tuple[History, Delta | None]:
     """The history after snapshot, and the step to it, None if nothing changed; safe to call in a thread.
 
     What routers of these protocol versions will ask for first is encoded: the set, and the step.
+    ``prepared``: the set as it was encoded elsewhere, by version.
 
     >>> before = History({0: 11, 1: 12, 2: 13}, serial=5, snapshot=Snapshot.empty())
     >>> advanced(before, Snapshot.empty(), 0.0, [1])[0].serial
@@ -44,6 +50,8 @@ def advanced(
     after = fork(history)
     delta = after.update(snapshot, now)
     if delta is not None:
+        for version, payload in (prepared or {}).items():
+            after.adopt(version, payload)
         for version in versions:
             after.full(version)
             if known is not None:
@@ -54,7 +62,8 @@ def advanced(
 class Current:
     """A Source that asks whichever history is current; set ``history`` from the event loop only.
 
-    ``told``: intervals for End of Data in place of the history's, where they changed since it began.
+    ``told``: intervals for End of Data in place of the history's, where they changed since it began;
+    ``withheld``: whether to have no data for anyone, though there are some.
 
     >>> Current(History({0: 11, 1: 12, 2: 13}, serial=5)).ready()
     False
@@ -63,10 +72,11 @@ class Current:
     def __init__(self, history: History, told: Timing | None = None) -> None:
         self.history = history
         self.told = told
+        self.withheld = False
 
     def ready(self) -> bool:
-        """Whether there is a snapshot."""
-        return self.history.ready()
+        """Whether there is a snapshot that routers may have."""
+        return self.history.ready() and not self.withheld
 
     def state(self, version: int) -> SourceState:
         """The session id of the version and the current serial."""

@@ -155,6 +155,21 @@ class History:
             return None
         return len(self._steps) - index, self._steps[index].made_at
 
+    def adopt(self, version: int, payload: wire.Payload) -> None:
+        """Use PDUs that were encoded elsewhere as the full set of a version; ValueError: of another size.
+
+        >>> history = History({0: 11, 1: 12, 2: 13}, 5, snapshot=Snapshot.empty())
+        >>> history.adopt(1, wire.NOTHING)
+        >>> history.full(1).count
+        0
+        """
+        view = self._current
+        least = len(view.snapshot.ipv4) * 20 + len(view.snapshot.ipv6) * 32
+        objects = version > 0 and bool(view.snapshot.router_keys or view.snapshot.aspas)
+        if payload.octets.nbytes < least or (payload.octets.nbytes != least and not objects):
+            raise ValueError(f"{payload.octets.nbytes} octets of PDUs: expected {least} for the prefixes")
+        view.full[version] = self._response(payload, version)
+
     def delta_since(self, serial: int) -> Delta | None:
         """All steps since serial as one; None if they cancel out. KeyError: no such serial is retained.
 

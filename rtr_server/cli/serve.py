@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
+import shutil
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +16,17 @@ from rtr_server import app
 from rtr_server.cache.store import StoreError
 from rtr_server.cli.shared import ENDPOINT, INTERRUPTED, fail
 from rtr_server.config import Config, ConfigError, Problem, build_config, read_config
-from rtr_server.config.sources import FileSource, UrlSource
 from rtr_server.control.server import ControlSocketError
 from rtr_server.feed.feed import Feed, FeedError
-from rtr_server.feed.file import FileFeed
+from rtr_server.feed.pipeline import Settings
+from rtr_server.feed.process import ProcessFeed
 from rtr_server.feed.synthetic import SyntheticFeed
-from rtr_server.feed.url import DEFAULT_INTERVAL, UrlFeed
+from rtr_server.feed.url import DEFAULT_INTERVAL
 from rtr_server.logs import configure, event
 from rtr_server.protocol.pdu import VERSIONS
 from rtr_server.protocol.source import Timing
 from rtr_server.transport.errors import TransportError
+from rtr_server.updates import StaleError
 
 SYNTHETIC_COUNT = 700_000
 SYNTHETIC_SEED = 1
@@ -77,10 +81,10 @@ def serve(context: click.Context, /, config: Path | None, **flags: Any) -> None:
         chosen = _from_flags(flags) if config is None else _from_file(context, config)
         configure(chosen.log.format, chosen.log.level)
         synthetic = SyntheticFeed(flags["count"], flags["seed"]) if flags["synthetic"] else None
-        feed = synthetic or _feed(chosen)
+        feed = synthetic or _feed(chosen, flags["ignore_expiry"])
         cache = app.Cache(feed, chosen, path=config, ignore_expiry=flags["ignore_expiry"], started=_started)
         app.run(cache)
-    except (ConfigError, FeedError, TransportError, StoreError, ControlSocketError) as error:
+    except (ConfigError, FeedError, TransportError, StoreError, StaleError, ControlSocketError) as error:
         fail(error)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
@@ -127,13 +131,18 @@ def _source(vrps: str, flags: dict[str, Any]) -> dict[str, object]:
     return {"type": "file", "path": vrps}
 
 
-def _feed(config: Config) -> Feed:
-    source = config.source[0]
-    if isinstance(source, UrlSource):
-        return UrlFeed(source.url, interval=source.interval, strict=not source.bad_rows)
-    if isinstance(source, FileSource):
-        return FileFeed(source.path, strict=not source.bad_rows)
-    raise FeedError(f"{source.label}: sources of this type are not served yet")
+def _feed(config: Config, ignore_expiry: bool) -> Feed:
+    """The sources, run by a process of their own, whose files are kept if anything is."""
+    state = config.state.directory
+    archive = None
+    if state is None:
+        directory = Path(tempfile.mkdtemp(prefix="rtr-server-"))
+        atexit.register(shutil.rmtree, directory, ignore_errors=True)
+    else:
+        directory = state / "feed"
+        if config.history.enabled:
+            archive = state / "history", int(config.history.keep), config.history.max_octets
+    return ProcessFeed(Settings.of(config), directory, ignore_expiry=ignore_expiry, archive=archive)
 
 
 def _started(cache: app.Cache) -> None:

@@ -27,8 +27,8 @@ class Expiry:
         self._ran = 0
         self._next: int | None = None
 
-    def accept(self, name: str, snapshot: Snapshot, now: int) -> Snapshot:
-        """What is live of a new set; FeedError if nothing is: the old set stays. ``now``: unix time."""
+    def live(self, name: str, snapshot: Snapshot, now: int) -> Snapshot:
+        """What is live of a new set; FeedError if nothing is. ``now``: unix time."""
         if not snapshot:
             raise FeedError(f"{name}: holds no VRPs, ASPAs or router keys")
         live = snapshot if self.ignore else snapshot.unexpired(now)
@@ -37,24 +37,27 @@ class Expiry:
                 f"{name}: all of its {len(snapshot):,} VRPs have expired "
                 f"(is the file old or the clock wrong? --ignore-expiry serves it all the same)"
             )
-        self._keep(snapshot, live)
         return live
+
+    def accept(self, live: Snapshot) -> None:
+        """This is served from now on."""
+        self._keep(live)
 
     def resume(self, snapshot: Snapshot) -> None:
         """Take up a set that was served before a restart; ``run`` says what of it is live."""
-        self._keep(snapshot, snapshot)
+        self._keep(snapshot)
 
     def run(self, now: int) -> Snapshot | None:
         """What is live now of the set last accepted; None if there is none. May be empty."""
         if self._accepted is None:
             return None
         live = self._accepted if self.ignore else self._accepted.unexpired(now)
-        self._keep(live, live)
+        self._keep(live)
         self._ran = now
         return live
 
-    def _keep(self, accepted: Snapshot, live: Snapshot) -> None:
-        self._accepted = accepted if self.ignore else live
+    def _keep(self, live: Snapshot) -> None:
+        self._accepted = live
         self._next = None if self.ignore else live.next_expiry()
 
     def due(self) -> int | None:

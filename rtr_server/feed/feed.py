@@ -6,7 +6,7 @@ from typing import Protocol
 
 import msgspec
 
-from rov import Snapshot
+from rov import ReadReport, Snapshot
 
 
 class FeedError(Exception):
@@ -22,10 +22,34 @@ class FeedError(Exception):
 
 
 class Loaded(msgspec.Struct, frozen=True):
-    """A set as its feed gave it, expired rows included, and how many bad rows were left out."""
+    """A set as its feed gave it, and how many bad rows were left out, the first of them in words.
+
+    ``as_of``: the data's own time in unix seconds, None where nothing tells it; ``lapse``: seconds for
+    which they may be used without word from the feed, where it says so itself; ``clock``: the feed's clock.
+    """
 
     snapshot: Snapshot
     skipped: int = 0
+    bad: tuple[str, ...] = ()
+    as_of: int | None = None
+    lapse: int | None = None
+    clock: int | None = None
+
+
+def tolerated(report: ReadReport, name: str, share: float) -> Loaded:
+    """What a file holds; FeedError if more than a share of its rows are none.
+
+    >>> tolerated(ReadReport(Snapshot.empty(), "JSON", 1_000, (), 1), "vrps.json", 0.001).skipped
+    1
+    """
+    rows = report.rows + len(report.snapshot.aspas) + len(report.snapshot.router_keys)
+    if report.skipped_count > share * rows:
+        raise FeedError(
+            f"{name}: {report.skipped_count:,} of {rows:,} rows are bad, at most {share * 100:g}% are borne; "
+            f"the first: {report.skipped[0] if report.skipped else 'not known'}"
+        )
+    bad = tuple(map(str, report.skipped))
+    return Loaded(report.snapshot, report.skipped_count, bad, report.snapshot.generated)
 
 
 class Feed(Protocol):

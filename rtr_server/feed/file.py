@@ -9,16 +9,19 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from pathlib import Path
 
+import msgspec
 import watchfiles
 
 import rov
-from rov import RovError
-from rtr_server.feed.feed import FeedError, Loaded
+from rov import ReadReport, RovError
+from rtr_server.feed.feed import FeedError, Loaded, tolerated
 
 SETTLE_RENAMED = 0.2
-"""Seconds of quiet before a new inode is read: a rename needs none, a copy from another disk a little."""
+"""Seconds of quiet after a new inode appears: a rename needs none, a copy from another disk a little. It is
+read meanwhile, which takes longer for a file that is worth while: what has changed by then is read again."""
 
 SETTLE_IN_PLACE = 1.0
 """Seconds of quiet before a file that is rewritten in place is read."""
@@ -44,7 +47,9 @@ def _signature(path: Path) -> Signature | None:
 
 
 class FileFeed:
-    """A VRP file in any format that ``rov.read`` knows; with ``strict=False`` bad rows are left out.
+    """A VRP file in any format that ``rov.read`` knows; ``bad_rows``: share of bad rows to leave out.
+
+    ``strict``: refuse the file at the first of them, by its number.
 
     >>> FileFeed(Path("/nonexistent.json")).name
     '/nonexistent.json'
@@ -52,31 +57,64 @@ class FileFeed:
 
     synthetic = False
 
-    def __init__(self, path: Path, *, strict: bool = True) -> None:
+    def __init__(self, path: Path, *, strict: bool = True, bad_rows: float = 1.0) -> None:
         self.name = str(path)
         self._path = path
         self._strict = strict
+        self._bad_rows = bad_rows
+        self._unsettled = False
         self._seen: Signature | None = None
 
     def load(self) -> Loaded:
         """Read the file; FeedError if it cannot be read or changes meanwhile."""
         before = self._seen = _signature(self._path)
+        quiet_at = time.monotonic() + (SETTLE_RENAMED if self._unsettled else 0.0)
+        self._unsettled = False
+        failure, report = None, None
         try:
-            loaded = _read(self._path, strict=self._strict)
+            report = _read(self._path, strict=self._strict)
         except (RovError, OSError) as error:
-            raise FeedError(_reason(error, self.name)) from error
-        if _signature(self._path) != before:
-            raise FeedError(f"{self.name}: changed while it was read", temporary=True)
+            failure = error
+        time.sleep(max(0.0, quiet_at - time.monotonic()))
+        self._still(before)
+        if report is None:
+            assert failure is not None, "one of both"
+            raise FeedError(_reason(failure, self.name)) from failure
+        loaded = tolerated(report, self.name, self._bad_rows)
+        if loaded.as_of is None and before is not None:
+            loaded = msgspec.structs.replace(loaded, as_of=before[3] // 1_000_000_000)
         return loaded
 
+    def _still(self, before: Signature | None) -> None:
+        """FeedError if the file is another than when it was opened: whatever was read of it is no news."""
+        if _signature(self._path) != before:
+            raise FeedError(f"{self.name}: changed while it was read", temporary=True)
+
+    def remember(self) -> dict[str, str]:
+        """Which content was read last, to be given to ``resume`` of a later feed."""
+        return {} if self._seen is None else {"seen": " ".join(map(str, self._seen))}
+
+    def resume(self, remembered: dict[str, str]) -> None:
+        """Only another content is a change: the owner still has the set of that one."""
+        numbers = [int(number) for number in remembered.get("seen", "").split() if number.isdecimal()]
+        if len(numbers) == 4:
+            self._seen = (numbers[0], numbers[1], numbers[2], numbers[3])
+
+    def look(self) -> None:
+        """Take the file as it is now for known: who reads it otherwise says so before reading."""
+        self._seen = _signature(self._path)
+
     async def changed(self) -> None:
-        """Return when the file differs from the one last read and has been quiet for a while.
+        """Return when the file differs from the one last read and, if it is the same one, has been quiet.
 
         A file that is gone is no change: who replaces it by removing it first is not done yet.
         """
         while (now := self._news()) is None:
             await self._event()
-        await self._settled(now)
+        if self._is_same_inode(now):
+            await self._settled(now)
+        else:
+            self._unsettled = True
 
     def _news(self) -> Signature | None:
         """The file's signature if it is another than when it was read last."""
@@ -87,15 +125,14 @@ class FileFeed:
         """Return when the file has had one signature for long enough."""
         loop = asyncio.get_running_loop()
         quiet_since = loop.time()
-        while loop.time() - quiet_since < self._settle(last):
+        while loop.time() - quiet_since < SETTLE_IN_PLACE:
             await asyncio.sleep(POLL_STEP)
             now = _signature(self._path)
             if now is not None and now != last:
                 last, quiet_since = now, loop.time()
 
-    def _settle(self, now: Signature) -> float:
-        same_inode = self._seen is not None and now[:2] == self._seen[:2]
-        return SETTLE_IN_PLACE if same_inode else SETTLE_RENAMED
+    def _is_same_inode(self, now: Signature) -> bool:
+        return self._seen is not None and now[:2] == self._seen[:2]
 
     async def _event(self) -> None:
         """Return when there is news, by an event or by polling, or when a watched directory is gone."""
@@ -121,9 +158,8 @@ class FileFeed:
         """Reading a file blocks for a second at most: nothing to do."""
 
 
-def _read(path: Path, *, strict: bool) -> Loaded:
-    report = rov.read_report(path, strict=strict)
-    return Loaded(report.snapshot, report.skipped_count)
+def _read(path: Path, *, strict: bool) -> ReadReport:
+    return rov.read_report(path, strict=strict)
 
 
 def _reason(error: Exception, name: str) -> str:

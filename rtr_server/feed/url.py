@@ -5,18 +5,24 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from collections.abc import Mapping
+from email.utils import mktime_tz, parsedate_tz
+from pathlib import Path
+from random import Random
 
+import msgspec
 import urllib3
 
 import rov
 from rov import RovError
-from rtr_server.feed.feed import FeedError, Loaded
+from rtr_server.feed.backoff import Backoff
+from rtr_server.feed.feed import FeedError, Loaded, tolerated
 
 DEFAULT_INTERVAL = 600
 """Seconds between fetches; validators publish every 10 to 30 minutes."""
 
-RETRY_INTERVAL = 60
-"""Seconds to the next fetch after one that failed, if the interval is longer."""
+RETRY_INTERVAL = 15
+"""Seconds to the next fetch after one that failed; doubled with each that fails, up to the interval."""
 
 CONNECT_TIMEOUT = 10.0
 READ_TIMEOUT = 30.0
@@ -50,41 +56,59 @@ class UrlFeed:
         *,
         interval: float = DEFAULT_INTERVAL,
         strict: bool = True,
+        bad_rows: float = 1.0,
         max_octets: int = MAX_OCTETS,
         fetch_timeout: float = FETCH_TIMEOUT,
+        ca_file: Path | None = None,
+        chosen: Random | None = None,
     ) -> None:
         self.name = url
         self._interval = interval
         self._strict = strict
         self._max_octets = max_octets
         self._fetch_timeout = fetch_timeout
+        self._bad_rows = bad_rows
         self._validators: dict[str, str] = {}
-        self._failed = False
+        self._backoff = Backoff(RETRY_INTERVAL, interval, chosen)
         self._cancelled = threading.Event()
         self._pool = urllib3.PoolManager(
             num_pools=2,
+            ca_certs=None if ca_file is None else str(ca_file),
             timeout=urllib3.Timeout(connect=CONNECT_TIMEOUT, read=READ_TIMEOUT),
             retries=urllib3.Retry(total=MAX_REDIRECTS, connect=0, read=0, redirect=MAX_REDIRECTS, status=0),
         )
 
     def load(self) -> Loaded | None:
         """Fetch and read; None if the server says that nothing changed. FeedError otherwise."""
-        self._failed = True
         body = bytearray()
-        validators = self._fetch(body)
-        if validators is None:
-            self._failed = False
-            return None
         try:
+            headers = self._fetch(body)
+            if headers is None:
+                self._backoff.succeeded()
+                return None
             report = rov.read_bytes(bytes(body), self.name, strict=self._strict)
-        except RovError as error:
+            loaded = tolerated(report, self.name, self._bad_rows)
+        except (RovError, FeedError) as error:
+            self._backoff.failed()
+            if isinstance(error, FeedError):
+                raise
             raise FeedError(str(error)) from error
-        self._validators = validators
-        self._failed = False
-        return Loaded(report.snapshot, report.skipped_count)
+        self._validators = _validators(headers)
+        self._backoff.succeeded()
+        clock, changed = _time(headers, "date"), _time(headers, "last-modified")
+        as_of = loaded.as_of if loaded.as_of is not None else changed
+        return msgspec.structs.replace(loaded, clock=clock, as_of=as_of)
 
-    def _fetch(self, body: bytearray) -> dict[str, str] | None:
-        """Append what the URL gives to ``body``; what to ask with next time, None if nothing changed."""
+    def remember(self) -> dict[str, str]:
+        """What makes the next request conditional, to be given to ``resume`` of a later feed."""
+        return self._validators
+
+    def resume(self, remembered: dict[str, str]) -> None:
+        """Ask only for what differs from a set that the owner still has."""
+        self._validators = remembered
+
+    def _fetch(self, body: bytearray) -> Mapping[str, str] | None:
+        """Append what the URL gives to ``body``; the headers of the answer, None if nothing changed."""
         headers = {"accept-encoding": "gzip", "user-agent": "rtr-server", **self._validators}
         try:
             response = self._pool.request("GET", self.name, headers=headers, preload_content=False)
@@ -99,7 +123,7 @@ class UrlFeed:
                 response.close()
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise FeedError(f"{self.name}: {_cause(error)}", temporary=True) from error
-        return _validators(response)
+        return response.headers
 
     def _copy(self, response: urllib3.BaseHTTPResponse, body: bytearray) -> None:
         """The decoded body in pieces, up to the limits."""
@@ -116,18 +140,27 @@ class UrlFeed:
             body += piece
 
     async def changed(self) -> None:
-        """Return after the interval, sooner if the last fetch failed."""
-        await asyncio.sleep(min(self._interval, RETRY_INTERVAL) if self._failed else self._interval)
+        """Return after about the interval, sooner if the last fetch failed."""
+        await asyncio.sleep(self._backoff.delay(self._interval))
 
     def cancel(self) -> None:
         """A fetch ends with the octets that come next."""
         self._cancelled.set()
 
 
-def _validators(response: urllib3.BaseHTTPResponse) -> dict[str, str]:
+def _validators(headers: Mapping[str, str]) -> dict[str, str]:
     """What makes the next request conditional (RFC 9110 §13.1)."""
     asked = {"etag": "if-none-match", "last-modified": "if-modified-since"}
-    return {ask: response.headers[tell] for tell, ask in asked.items() if tell in response.headers}
+    return {ask: headers[tell] for tell, ask in asked.items() if tell in headers}
+
+
+def _time(headers: Mapping[str, str], name: str) -> int | None:
+    """A time in a header, in unix seconds; None if there is none that can be read."""
+    parsed = parsedate_tz(headers.get(name, ""))
+    try:
+        return None if parsed is None else mktime_tz(parsed)
+    except (ValueError, OverflowError):
+        return None
 
 
 def _cause(error: BaseException) -> str:

@@ -224,6 +224,11 @@ class Server:
         """The protocol versions in use."""
         return {router.session.version for router in self.connections if router.session.version is not None}
 
+    def dismiss(self) -> None:
+        """End all sessions in order; routers may come again."""
+        for router in tuple(self.connections):
+            router.close("shutdown")
+
     async def close(self, reason: EndReason, grace: float) -> None:
         """End all sessions in order; those that are not over after ``grace`` seconds are cut off."""
         self.stop()
