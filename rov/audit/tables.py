@@ -1,0 +1,99 @@
+"""Answers as Arrow tables: prefix and origin columns, words for codes. The only module that needs pyarrow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rov._prefix import format_ipv4, format_ipv6
+from rov.audit.verdicts import REASON_WORDS, STATE_WORDS, Judged, Verdicts
+from rov.errors import ArgumentError
+from rov.rib import RouteColumns
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Rows = npt.NDArray[Any]
+
+
+def arrow() -> Any:
+    """The module pyarrow; ArgumentError that says how to install it, where it is missing.
+
+    >>> arrow().__name__
+    'pyarrow'
+    """
+    try:
+        import pyarrow
+    except ImportError as error:
+        raise ArgumentError("audits give Arrow tables: pip install 'rovkit[audit]'") from error
+    return pyarrow
+
+
+def prefix_texts(routes: RouteColumns) -> list[str]:
+    """The prefixes of a family's routes as texts.
+
+    >>> prefix_texts(RouteColumns(4, [0xC0000200], [24], [64496], [1]))
+    ['192.0.2.0/24']
+    """
+    if routes.family == 4:
+        return format_ipv4(routes.addresses, routes.lengths)
+    return format_ipv6(routes.addresses, routes.lengths)
+
+
+def prefixes(parts: Iterable[RouteColumns]) -> pa.Array:
+    """The prefixes of several families, one after the other, as strings."""
+    texts: list[str] = []
+    for part in parts:
+        texts += prefix_texts(part)
+    return arrow().array(texts, arrow().string())
+
+
+def origins(columns: Iterable[npt.NDArray[np.uint32]]) -> pa.Array:
+    """Origins as uint32, null where there is none (0 stands for an AS_SET or an empty path)."""
+    numbers = np.concatenate([np.asarray(column, np.uint32) for column in columns])
+    return arrow().array(numbers, mask=numbers == 0)
+
+
+def words(codes: Iterable[npt.NDArray[np.uint8]], names: Sequence[str]) -> pa.Array:
+    """Codes as the words that they number: a dictionary of strings."""
+    pyarrow = arrow()
+    numbers = np.concatenate(list(codes)).astype(np.int8)
+    return pyarrow.DictionaryArray.from_arrays(numbers, pyarrow.array(names, pyarrow.string()))
+
+
+def joined(columns: Iterable[Rows]) -> pa.Array:
+    """Number columns of several families, one after the other."""
+    return arrow().array(np.concatenate(list(columns)))
+
+
+def route_columns(parts: Sequence[Judged]) -> dict[str, pa.Array]:
+    """The columns that every table of routes begins with: prefix, origin, state, reason, peers."""
+    return {
+        "prefix": prefixes(part.routes for part in parts),
+        "origin": origins(part.routes.origins for part in parts),
+        "state": words((part.states for part in parts), STATE_WORDS),
+        "reason": words((part.reasons for part in parts), REASON_WORDS),
+        "peers": joined(part.routes.peers for part in parts),
+    }
+
+
+def taken(judged: Judged, rows: Rows) -> Judged:
+    """The rows that a mask or an index column picks."""
+    return Judged(judged.routes.take(rows), judged.states[rows], judged.reasons[rows])
+
+
+def verdict_table(verdicts: Verdicts) -> pa.Table:
+    """One row a route: prefix, origin (null: none), state, reason, peers; IPv4 first, in table order.
+
+    >>> from rov import Snapshot, VrpIndex
+    >>> from rov.audit.verdicts import judge
+    >>> from rov.rib import RouteTable
+    >>> table = RouteTable(RouteColumns(4, [0xC0000200], [24], [64496], [3]))
+    >>> verdict_table(judge(table, VrpIndex(Snapshot.empty()))).to_pylist()
+    [{'prefix': '192.0.2.0/24', 'origin': 64496, 'state': 'not_found', 'reason': 'not_covered', 'peers': 3}]
+    """
+    table: pa.Table = arrow().table(route_columns([verdicts.ipv4, verdicts.ipv6]))
+    return table
