@@ -7,6 +7,7 @@
     │   └── SnapshotFileError  a saved Snapshot is damaged or of another format: make it anew
     ├── SlurmError         SLURM files deviate from RFC 8416: correct them, keep the last good ones
     ├── RibFileError       a RIB dump cannot be read: correct or replace the file
+    ├── ReferenceFileError a file of a registry, an IRR or an exchange cannot be read: correct or replace it
     ├── ArchiveError       an archive cannot be read or written, or does not know what is asked
     ├── ExtraError         an optional package is missing: install the extra that the message names
     └── DeltaError         a Delta does not fit the Snapshot it is applied to: start from the full set
@@ -81,6 +82,23 @@ class RibFileError(RovError):
 
 class SnapshotFileError(VrpFileError):
     """A saved Snapshot is damaged, cut short, or in a format that this version does not know."""
+
+
+class ReferenceFileError(RovError):
+    """A file of reference data cannot be read: RIR delegations, IRR objects, AS names, members, thresholds.
+
+    ``path`` names the file, ``line`` where it is at fault, from 1; None where that is the whole file.
+    """
+
+    def __init__(self, path: str, message: str, line: int | None = None) -> None:
+        self.path = path
+        self.message = message
+        self.line = line
+        where = path if line is None else f"{path}: line {line}"
+        super().__init__(f"{where}: {message}")
+
+    def __reduce__(self) -> tuple[type[ReferenceFileError], tuple[str, str, int | None]]:
+        return type(self), (self.path, self.message, self.line)
 
 
 class DeltaError(RovError):

@@ -1,0 +1,34 @@
+"""Lines of reference files, plain or packed, within a bound."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+from rov.errors import ReferenceFileError, VrpFileError
+from rov.formats.compression import read_file, unpack
+
+
+def read_octets(path: str | os.PathLike[str]) -> bytes:
+    """The unpacked octets of a file; ReferenceFileError if it cannot be read or is too long.
+
+    >>> read_octets("/nonexistent")
+    Traceback (most recent call last):
+    rov.errors.ReferenceFileError: /nonexistent: No such file or directory
+    """
+    name = os.fsdecode(path)
+    try:
+        return unpack(read_file(path), name)
+    except VrpFileError as error:
+        raise ReferenceFileError(name, error.message) from error
+    except OSError as error:
+        raise ReferenceFileError(name, error.strerror or str(error)) from error
+
+
+def numbered_lines(path: str | os.PathLike[str]) -> Iterator[tuple[int, str]]:
+    """Each line with its number from 1, without its end; ReferenceFileError as ``read_octets``.
+
+    What is no UTF-8 is replaced: names in such files come in many encodings.
+    """
+    for number, line in enumerate(read_octets(path).splitlines(), 1):
+        yield number, line.decode("utf-8", "replace")
