@@ -171,3 +171,91 @@ def count_upto(const int64_t[::1] first, const int64_t[::1] end, const uint8_t[:
                 count += lengths[row] <= most[i]
             out[i] = count
     return counts
+
+
+def cover_max(const uint32_t[::1] keys, const uint64_t[::1] high, const uint64_t[::1] low,
+              const uint8_t[::1] lengths, const uint8_t[::1] values):
+    """For each row: the highest value among the rows of its key whose prefix is shorter and covers it.
+
+    The rows are sorted by (key, address, length). Gives int64 [n], -1 where no such row is.
+    """
+    cdef Py_ssize_t n = keys.shape[0], row = 0, end
+    cdef Open stack[DEEPEST]
+    cdef int64_t best[DEEPEST]      # of the prefix in the stack and of those below it
+    cdef int64_t above, own
+    cdef int top = -1
+    cdef uint32_t key = 0
+    column = np.empty(n, np.int64)
+    cdef int64_t[::1] out = column
+    if not (high.shape[0] == low.shape[0] == lengths.shape[0] == values.shape[0] == n):
+        raise ValueError("columns of different lengths")
+    with nogil:
+        while row < n:
+            if top >= 0 and keys[row] != key:
+                top = -1
+            key = keys[row]
+            while top >= 0 and not covers(&stack[top], high[row], low[row], lengths[row]):
+                top -= 1
+            above = best[top] if top >= 0 else -1
+            own = above
+            end = row
+            while (end < n and keys[end] == key and high[end] == high[row] and low[end] == low[row]
+                   and lengths[end] == lengths[row]):
+                out[end] = above
+                own = max(own, <int64_t>values[end])
+                end += 1
+            if top + 1 >= DEEPEST:
+                with gil:
+                    raise ValueError("rows out of order, or a length beyond 128")
+            top += 1
+            stack[top].high, stack[top].low, stack[top].length = high[row], low[row], lengths[row]
+            best[top] = own
+            row = end
+    return column
+
+
+def first_gap(const int64_t[::1] first, const int64_t[::1] end, const uint64_t[::1] high,
+              const uint64_t[::1] low, const uint8_t[::1] lengths,
+              const uint64_t[::1] asked_high, const uint64_t[::1] asked_low, const uint8_t[::1] asked_lengths,
+              const uint8_t[::1] wanted):
+    """For each asked prefix: the first of its sub-prefixes of length ``wanted`` that is no row of its range.
+
+    The rows of a range (first to before end) are sorted by address and lie in the prefix. Gives the
+    address as two uint64 [m] of words, and uint8 [m]: 1 where there is one, 0 where all are rows.
+    """
+    cdef Py_ssize_t m = first.shape[0], i, row
+    cdef uint64_t gap_high, gap_low, step_high, step_low, before_add
+    high_column, low_column = np.empty(m, np.uint64), np.empty(m, np.uint64)
+    found_column = np.empty(m, np.uint8)
+    cdef uint64_t[::1] out_high = high_column
+    cdef uint64_t[::1] out_low = low_column
+    cdef uint8_t[::1] found = found_column
+    if not (end.shape[0] == asked_high.shape[0] == asked_low.shape[0] == asked_lengths.shape[0]
+            == wanted.shape[0] == m) or not (high.shape[0] == low.shape[0] == lengths.shape[0]):
+        raise ValueError("columns of different lengths")
+    if m and not (0 <= np.min(first) and np.max(end) <= lengths.shape[0]):
+        raise ValueError("a range beyond the rows")
+    with nogil:
+        for i in range(m):
+            gap_high, gap_low = asked_high[i], asked_low[i]
+            # one sub-prefix further: 2^(128 - wanted) addresses; for /0 there is no further one
+            step_high = <uint64_t>1 << (64 - wanted[i]) if 0 < wanted[i] <= 64 else 0
+            step_low = <uint64_t>1 << (128 - wanted[i]) if 64 < wanted[i] <= 128 else 0
+            found[i] = 1
+            for row in range(first[i], end[i]):
+                if lengths[row] != wanted[i] or (row > first[i] and lengths[row - 1] == wanted[i]
+                                                 and high[row] == high[row - 1] and low[row] == low[row - 1]):
+                    continue
+                if high[row] != gap_high or low[row] != gap_low:
+                    break
+                before_add = gap_low
+                gap_low += step_low
+                gap_high += step_high + (1 if gap_low < before_add else 0)
+                # beyond the last sub-prefix, or around the end of all addresses
+                if (((gap_high ^ asked_high[i]) & leading(asked_lengths[i])) != 0
+                        or ((gap_low ^ asked_low[i]) & leading(asked_lengths[i] - 64)) != 0
+                        or (gap_high == asked_high[i] and gap_low == asked_low[i])):
+                    found[i] = 0
+                    break
+            out_high[i], out_low[i] = gap_high, gap_low
+    return high_column, low_column, found_column
