@@ -7,7 +7,7 @@ that announce the same prefix. Default routes take no addresses. So the rows of 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -71,8 +71,8 @@ def shares(judged: Judged, keys: npt.NDArray[np.int64]) -> Share:
     found, place = np.unique(keys, return_inverse=True)
     cell = place * len(State) + judged.states
     size = len(found) * len(State)
-    routes = np.bincount(cell, minlength=size).astype(np.float64)
-    space = np.bincount(cell, weights=space_of(judged), minlength=size)
+    routes: Numbers = np.bincount(cell, minlength=size).astype(np.float64)
+    space: Numbers = np.bincount(cell, weights=space_of(judged), minlength=size).astype(np.float64)
     shape = (len(found), len(State))
     return Share(judged.family, found, routes.reshape(shape), space.reshape(shape))
 
@@ -91,11 +91,11 @@ def coverage_table(verdicts: Verdicts, by: By = "as", delegations: Delegations |
     >>> from rov.rib import RouteColumns, RouteTable
     >>> table = RouteTable(RouteColumns(4, [0], [8], [64496], [1]), RouteColumns.empty(6))
     >>> coverage_table(judge(table, VrpIndex(Snapshot.empty())))["routes"].to_pylist()
-    [1, 1, 0]
+    [1, 0, 1]
     """
     words, columns = _keys(verdicts, by, delegations)
     parts = [shares(judged, keys) for judged, keys in zip(verdicts.families(), columns, strict=True)]
-    totals = [shares(judged, np.zeros(len(judged), np.int64)) for judged in verdicts.families()]
+    totals = [_total(part) for part in parts]
     return _table(by, words, parts, totals)
 
 
@@ -112,6 +112,12 @@ def _keys(
     number = np.array([words.index(word) for word in of_kind], np.int64)
     found = (delegations.of_prefixes(prefix_texts(judged.routes)) for judged in verdicts.families())
     return words, [number[kinds] for kinds in found]
+
+
+def _total(part: Share) -> Share:
+    """All keys as one, without routes where there are none."""
+    sums = (part.routes.sum(axis=0, keepdims=True), part.space.sum(axis=0, keepdims=True))
+    return Share(part.family, np.zeros(1, np.int64), *sums)
 
 
 def _table(by: By, words: Sequence[str] | None, parts: list[Share], totals: list[Share]) -> pa.Table:
@@ -142,7 +148,7 @@ def _table(by: By, words: Sequence[str] | None, parts: list[Share], totals: list
     return pyarrow.table(columns)
 
 
-def _counts(states: npt.NDArray[np.generic], name: str, before: str) -> dict[str, pa.Array]:
+def _counts(states: npt.NDArray[Any], name: str, before: str) -> dict[str, pa.Array]:
     """The columns of one measure: all, each state, coverage, accuracy."""
     pyarrow = arrow()
     every = states.sum(axis=1)

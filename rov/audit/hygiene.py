@@ -146,12 +146,11 @@ def _under(judged: Judged, high: Any, low: Any, lengths: Any) -> tuple[Any, Any]
 def _redundant(vrps: VrpColumns, high: Any, low: Any) -> npt.NDArray[np.bool_]:
     """Whether another VRP of the AS covers the prefix and allows at least as much."""
     order = np.argsort(vrps.asn, kind="stable")
-    columns = [column[order] for column in (vrps.asn, high, low, vrps.length, vrps.max_length)]
+    by_asn = (vrps.asn[order], high[order], low[order], vrps.length[order])
     covered = np.empty(len(vrps), np.int64)
-    covered[order] = cover_max(*columns)
+    covered[order] = cover_max(*by_asn, vrps.max_length[order])
     same = np.zeros(len(vrps), np.bool_)
     # of equal (asn, prefix) the rows ascend by max_length: all but the last are redundant
-    by_asn = [column[order] for column in (vrps.asn, high, low, vrps.length)]
     equal_next = np.ones(max(len(vrps) - 1, 0), np.bool_)
     for column in by_asn:
         equal_next &= column[1:] == column[:-1]

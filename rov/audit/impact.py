@@ -74,7 +74,7 @@ def impact(verdicts: Verdicts, *, default_routes: bool = False) -> tuple[FamilyI
     >>> from rov.audit.verdicts import judge
     >>> from rov.rib import RouteColumns, RouteTable
     >>> index = VrpIndex(Snapshot.from_vrps([Vrp(Prefix.parse("0.0.0.0/8"), 8, 64496)]))
-    >>> table = RouteTable(RouteColumns(4, [0, 0], [8, 9], [64496, 64497], [1, 1]))
+    >>> table = RouteTable(RouteColumns(4, [0, 0], [8, 9], [64496, 64497], [1, 1]), RouteColumns.empty(6))
     >>> Impact(impact(judge(table, index))[0].classes[0]).label
     'diverted_other_origin_valid'
     """

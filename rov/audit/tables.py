@@ -91,7 +91,7 @@ def verdict_table(verdicts: Verdicts) -> pa.Table:
     >>> from rov import Snapshot, VrpIndex
     >>> from rov.audit.verdicts import judge
     >>> from rov.rib import RouteTable
-    >>> table = RouteTable(RouteColumns(4, [0xC0000200], [24], [64496], [3]))
+    >>> table = RouteTable(RouteColumns(4, [0xC0000200], [24], [64496], [3]), RouteColumns.empty(6))
     >>> verdict_table(judge(table, VrpIndex(Snapshot.empty()))).to_pylist()
     [{'prefix': '192.0.2.0/24', 'origin': 64496, 'state': 'not_found', 'reason': 'not_covered', 'peers': 3}]
     """

@@ -49,7 +49,8 @@ class Verdicts:
     beside every figure: the fewer peers carry a route, the likelier it is invalid.
 
     >>> from rov import Snapshot
-    >>> judge(RouteTable(RouteColumns(4, [0], [8], [64496], [1])), VrpIndex(Snapshot.empty()))
+    >>> table = RouteTable(RouteColumns(4, [0], [8], [64496], [1]), RouteColumns.empty(6))
+    >>> judge(table, VrpIndex(Snapshot.empty()))
     <Verdicts: 1 routes of at least 1 peers: 0 valid, 0 invalid, 1 not_found>
     """
 
@@ -93,7 +94,8 @@ def judge(table: RouteTable, index: VrpIndex, *, min_peers: int = 1, threads: in
 
     >>> from rov import Prefix, Snapshot, Vrp
     >>> index = VrpIndex(Snapshot.from_vrps([Vrp(Prefix.parse("0.0.0.0/8"), 8, 64496)]))
-    >>> judge(RouteTable(RouteColumns(4, [0], [8], [64496], [1])), index).counts()
+    >>> table = RouteTable(RouteColumns(4, [0], [8], [64496], [1]), RouteColumns.empty(6))
+    >>> judge(table, index).counts()
     {'valid': 1, 'invalid': 0, 'not_found': 0}
     """
     if not isinstance(table, RouteTable):

@@ -7,10 +7,10 @@ prefix length in IPv6, a number of AS numbers for asn. IPv4 ranges need not be p
 from __future__ import annotations
 
 import os
-import socket
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from ipaddress import IPv4Address, summarize_address_range
+from socket import AF_INET6
 
 import msgspec
 import numpy as np
@@ -54,7 +54,7 @@ class Delegations:
     def __init__(self) -> None:
         self.kinds: list[Delegation] = [Delegation("", "", "")]
         self._numbers: dict[Delegation, int] = {}
-        self._tries = {4: pytricia.PyTricia(32), 6: pytricia.PyTricia(128, socket.AF_INET6)}
+        self._tries = {4: pytricia.PyTricia(32), 6: pytricia.PyTricia(128, AF_INET6)}
         self._asns: list[tuple[int, int, int]] = []
 
     def of_prefix(self, prefix: str) -> Delegation:
@@ -64,7 +64,8 @@ class Delegations:
         ''
         """
         trie = self._tries[6 if ":" in prefix else 4]
-        return self.kinds[trie.get(prefix, UNKNOWN)]
+        number: int = trie.get(prefix, UNKNOWN)
+        return self.kinds[number]
 
     def of_prefixes(self, prefixes: Sequence[str]) -> npt.NDArray[np.int32]:
         """The number in ``kinds`` of the delegation that covers each prefix of one family, int32 [n].

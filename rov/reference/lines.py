@@ -14,15 +14,13 @@ def read_octets(path: str | os.PathLike[str]) -> bytes:
 
     >>> read_octets("/nonexistent")
     Traceback (most recent call last):
-    rov.errors.ReferenceFileError: /nonexistent: No such file or directory
+    rov.errors.ReferenceFileError: /nonexistent: cannot be read: No such file or directory
     """
     name = os.fsdecode(path)
     try:
         return unpack(read_file(path), name)
     except VrpFileError as error:
         raise ReferenceFileError(name, error.message) from error
-    except OSError as error:
-        raise ReferenceFileError(name, error.strerror or str(error)) from error
 
 
 def numbered_lines(path: str | os.PathLike[str]) -> Iterator[tuple[int, str]]:

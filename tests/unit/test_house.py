@@ -18,7 +18,7 @@ PACKAGES = [Path(rov.__file__).parent, Path(rtr_server.__file__).parent]
 
 OWN_IMPORT = re.compile(r"^\s*(?:from|cimport|import)\s+((?:rov|rtr_server)[\w.]*)", re.MULTILINE)
 
-INTEGERS_ONLY = {"_nesting", 
+INTEGERS_ONLY = {"_nesting",
     "_trie", "_trie_build", "_trie_leaves", "_trie_ranges", "_columns", "_routes", "_aspa",
     "_mrt_peers", "_mrt_rows", "_rib_text",
 }  # fmt: skip
