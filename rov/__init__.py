@@ -26,7 +26,7 @@ from rov.errors import (
     SnapshotFileError,
     VrpFileError,
 )
-from rov.formats import BadRow, ReadReport, read, read_bytes, read_report
+from rov.formats import OUTPUTS, BadRow, ReadReport, encode, read, read_bytes, read_report
 from rov.index import VrpIndex
 from rov.routes import RouteBatch
 from rov.snapshot import Snapshot
@@ -34,6 +34,7 @@ from rov.types import Aspa, Prefix, PrefixLike, Reason, RouterKey, State, Validi
 
 __all__ = [
     "NO_EXPIRY",
+    "OUTPUTS",
     "ArchiveError",
     "ArgumentError",
     "Aspa",
@@ -62,6 +63,7 @@ __all__ = [
     "VrpIndex",
     "archive",
     "aspa",
+    "encode",
     "load",
     "read",
     "read_bytes",

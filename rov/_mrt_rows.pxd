@@ -33,6 +33,7 @@ cdef struct Rows:     # of one family
     Buffer path_ids   # uint32
     Buffer flags      # uint8
     Buffer counts     # uint32: peers that carry the route, as a file states it; 0 if it does not
+    Buffer paths      # uint32: which path of those that came with the rows
     size_t count
 
 
@@ -44,6 +45,7 @@ cdef struct Row:
     uint32_t time
     uint32_t path_id
     uint32_t count
+    uint32_t path
     uint8_t family
     uint8_t length
     uint8_t flags
@@ -84,7 +86,7 @@ cdef inline bint put_row(Rows* rows, const Row* row) noexcept nogil:
     """Append a row to the rows of its family; False when there is no memory."""
     if not (reserve(&rows.addresses, 16) and reserve(&rows.lengths, 1) and reserve(&rows.origins, 4)
             and reserve(&rows.peers, 4) and reserve(&rows.times, 4) and reserve(&rows.path_ids, 4)
-            and reserve(&rows.flags, 1) and reserve(&rows.counts, 4)):
+            and reserve(&rows.flags, 1) and reserve(&rows.counts, 4) and reserve(&rows.paths, 4)):
         return False
     if row.family == 4:
         put_u32(&rows.addresses, <uint32_t>row.high)
@@ -98,6 +100,7 @@ cdef inline bint put_row(Rows* rows, const Row* row) noexcept nogil:
     put_u32(&rows.path_ids, row.path_id)
     put_u8(&rows.flags, row.flags)
     put_u32(&rows.counts, row.count)
+    put_u32(&rows.paths, row.path)
     rows.count += 1
     return True
 
@@ -113,7 +116,16 @@ cdef inline object take_rows(Rows* rows):
     """The columns as bytes, in the order of the struct; the rows are empty afterwards."""
     rows.count = 0
     return (take(&rows.addresses), take(&rows.lengths), take(&rows.origins), take(&rows.peers),
-            take(&rows.times), take(&rows.path_ids), take(&rows.flags), take(&rows.counts))
+            take(&rows.times), take(&rows.path_ids), take(&rows.flags), take(&rows.counts), take(&rows.paths))
+
+
+cdef inline void cut_rows(Rows* rows, size_t count, uint8_t family) noexcept nogil:
+    """Drop all rows beyond the first so many."""
+    rows.addresses.used = count * (4 if family == 4 else 16)
+    rows.lengths.used = rows.flags.used = count
+    rows.origins.used = rows.peers.used = rows.times.used = 4 * count
+    rows.path_ids.used = rows.counts.used = rows.paths.used = 4 * count
+    rows.count = count
 
 
 cdef inline void empty_rows(Rows* rows) noexcept nogil:
@@ -129,4 +141,5 @@ cdef inline void free_rows(Rows* rows) noexcept nogil:
     free(rows.path_ids.data)
     free(rows.flags.data)
     free(rows.counts.data)
+    free(rows.paths.data)
     empty_rows(rows)

@@ -2,7 +2,7 @@ from typing import TypeAlias, final
 
 from rov._mrt_peers import Peers
 
-_Columns: TypeAlias = tuple[bytes, bytes, bytes, bytes, bytes, bytes, bytes, bytes]
+_Columns: TypeAlias = tuple[bytes, bytes, bytes, bytes, bytes, bytes, bytes, bytes, bytes]
 
 FAULTS: tuple[str, ...]
 

@@ -303,7 +303,7 @@ cdef class LineParser:
         cdef int n = split(line, self.separator, fields)
         none.at = line.at
         none.size = 0
-        row.time = row.path_id = row.count = row.origin = 0
+        row.time = row.path_id = row.count = row.path = row.origin = 0
         row.peer = NO_PEER
         row.flags = 0
         if self.at.kind >= 0:

@@ -19,6 +19,7 @@ EXIT_BROKEN_PIPE = 141
 """128 + SIGPIPE, as a shell shows for any program whose reader went away."""
 
 SUBCOMMANDS = {
+    "convert": "rov.cli.convert:convert",
     "info": "rov.cli.info:info",
     "synth": "rov.cli.synth:synth_group",
     "validate": "rov.cli.validate:validate",

@@ -71,12 +71,17 @@ def read_vrps(path: str, strict: bool) -> ReadReport:
         return read_report(path, strict=strict)
 
 
-def read_index(path: str, strict: bool) -> VrpIndex:
-    """A VRP file and the index that answers for it; bad rows left out are told on stderr."""
-    report = read_vrps(path, strict)
+def warn_skipped(path: str, report: ReadReport) -> None:
+    """Tell on stderr how many bad rows were left out, if any."""
     if report.skipped_count:
         click.echo(
             f"rov: {path}: {report.skipped_count} bad rows left out, first {report.skipped[0]}", err=True
         )
+
+
+def read_index(path: str, strict: bool) -> VrpIndex:
+    """A VRP file and the index that answers for it; bad rows left out are told on stderr."""
+    report = read_vrps(path, strict)
+    warn_skipped(path, report)
     with busy(f"indexing {path}"):
         return VrpIndex(report.snapshot)

@@ -1,19 +1,31 @@
-"""VRP files in: every format that validators write and saved Snapshots, told apart by content."""
+"""VRP files in and out: what validators write, saved Snapshots, msgpack, Parquet; told apart by content."""
 
 from __future__ import annotations
 
 import os
 
+from rov import _packed
 from rov._checks import as_flag, as_kind, as_path
-from rov.errors import VrpFileError
+from rov.errors import ArgumentError, VrpFileError
+from rov.formats import parquet
 from rov.formats.compression import MAX_FILE_BYTES, read_file, unpack
 from rov.formats.csv import is_header, read_csv
 from rov.formats.json import read_json
+from rov.formats.output import OUTPUTS, encode
 from rov.formats.report import BadRow, Intake, ReadReport
 from rov.snapshot import Snapshot
 from rov.snapshot_file import MAGIC
 
-__all__ = ["MAX_FILE_BYTES", "BadRow", "ReadReport", "read", "read_bytes", "read_report"]
+__all__ = [
+    "MAX_FILE_BYTES",
+    "OUTPUTS",
+    "BadRow",
+    "ReadReport",
+    "encode",
+    "read",
+    "read_bytes",
+    "read_report",
+]
 
 _BOM = b"\xef\xbb\xbf"
 _BLANKS = b" \t\r\n"
@@ -21,7 +33,7 @@ _EXPECTED = "expected VRPs as JSON or CSV, as rpki-client, Routinator or a RIPE 
 
 
 def read(path: str | os.PathLike[str], *, strict: bool = True) -> Snapshot:
-    """Read a VRP file: JSON, CSV or a saved Snapshot, plain or .gz .bz2 .xz .zst, told apart by content.
+    """Read a VRP file: JSON, CSV, msgpack, Parquet or a saved Snapshot, plain or .gz .bz2 .xz .zst.
 
     VrpFileError: the file cannot be read or is no VRP file; with strict also the first bad row, named
     by its number. Without strict bad rows are left out: ``read_report`` tells which. A saved Snapshot is
@@ -62,12 +74,24 @@ def read_bytes(data: bytes, name: str, *, strict: bool = True) -> ReadReport:
     if content.startswith(MAGIC):
         snapshot = Snapshot.from_bytes(content, name)
         return ReadReport(snapshot, "saved Snapshot", len(snapshot), (), 0)
+    if content.startswith(_packed.MAGIC):
+        return _read_packed(content, name)
     intake = Intake(name, strict)
+    if content.startswith(parquet.MAGIC):
+        return intake.report(parquet.read_parquet(content, intake))
     if content[:1] in (b"{", b"["):
         return intake.report(read_json(content, intake))
     if is_header(content):
         return intake.report(read_csv(content, intake))
     raise VrpFileError(name, f"{_EXPECTED}; found {_kind(content)}")
+
+
+def _read_packed(content: bytes, name: str) -> ReadReport:
+    try:
+        snapshot = _packed.unpack(content)
+    except ArgumentError as error:
+        raise VrpFileError(name, str(error)) from error
+    return ReadReport(snapshot, "msgpack", len(snapshot), (), 0)
 
 
 def _kind(content: bytes) -> str:

@@ -69,6 +69,17 @@ def read_csv(data: bytes, intake: Intake) -> str:
     return _format(columns, data)
 
 
+def quoted(field: str) -> str:
+    """A field for a CSV file: as it is, or in quotes where it would break the line.
+
+    >>> quoted("ripe"), quoted("a,b")
+    ('ripe', '"a,b"')
+    """
+    if any(char in field for char in ',"\r\n'):
+        return '"' + field.replace('"', '""') + '"'
+    return field
+
+
 def _lines(text: str, intake: Intake) -> Iterator[tuple[int, list[str]]]:
     """Each line that is not empty, with its number."""
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)

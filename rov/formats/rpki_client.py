@@ -1,4 +1,4 @@
-"""A Snapshot as the JSON that rpki-client writes."""
+"""The files that rpki-client writes: json, csv, openbgpd, bird; and its JSON as arouteserver takes it."""
 
 from __future__ import annotations
 
@@ -8,75 +8,146 @@ from typing import Any
 
 import msgspec
 
-from rov._prefix import format_ipv4, format_ipv6
-from rov.columns import NO_EXPIRY, VrpColumns
+from rov._lines import Field
+from rov.columns import NO_EXPIRY
+from rov.formats.csv import quoted
+from rov.formats.lines import PARTS, Layout, Request, Steps, iso_time, rows, rpki_client_order
 from rov.snapshot import Snapshot
 
-ROWS_PER_CHUNK = 10_000
-"""Rows encoded between two writes: about 1 MB, so that a whole set never stands in memory as text."""
+
+def _metadata(request: Request) -> dict[str, Any]:
+    snapshot = request.snapshot
+    return {
+        "buildmachine": "rovkit",
+        "buildtime": iso_time(request.at),
+        "vrps": len(snapshot) if "vrps" in request.parts else 0,
+        "uniquevrps": len(snapshot) if "vrps" in request.parts else 0,
+        "bgpsec_pubkeys": len(list(request.router_keys())),
+        "aspas": len(list(request.aspas())),
+    }
+
+
+def json(request: Request) -> Iterator[bytes]:
+    """The main output of rpki-client, which StayRTR, gortr and GoBGP read as well."""
+    yield from _json(request, _metadata(request), b'\t\t{ "asn": ', b', "prefix": "')
+
+
+def arouteserver(request: Request) -> Iterator[bytes]:
+    """The same with "AS" before ASNs, which arouteserver expects in the VRP files that it is given."""
+    yield from _json(request, _metadata(request), b'\t\t{ "asn": "AS', b'", "prefix": "')
 
 
 def encode(snapshot: Snapshot, metadata: Mapping[str, Any]) -> Iterator[bytes]:
-    """The file in pieces: one row a line; ``expires`` where a row has one, ``ta`` where it has a name.
+    """The JSON with metadata of one's own.
 
     >>> text = b"".join(encode(Snapshot.empty(), {"buildmachine": "example"}))
     >>> msgspec.json.decode(text)["metadata"]
     {'buildmachine': 'example'}
     """
-    yield b'{\n"metadata": ' + msgspec.json.format(msgspec.json.encode(metadata), indent=2)
-    yield b',\n"roas": ['
-    yield from _joined(_vrps(snapshot))
-    yield b'\n],\n"bgpsec_keys": ['
-    yield from _joined(_router_keys(snapshot))
-    yield b'\n],\n"aspas": ['
-    yield from _joined(_aspas(snapshot))
-    yield b"\n]\n}\n"
+    request = Request(snapshot, 0, frozenset(PARTS))
+    yield from _json(request, metadata, b'\t\t{ "asn": ', b', "prefix": "')
 
 
-def _joined(rows: Iterator[str]) -> Iterator[bytes]:
-    """Rows with commas between them, many at a time."""
-    lead = "\n"
-    part: list[str] = []
-    for row in rows:
-        part.append(row)
-        if len(part) == ROWS_PER_CHUNK:
-            yield (lead + ",\n".join(part)).encode()
-            lead, part = ",\n", []
-    if part:
-        yield (lead + ",\n".join(part)).encode()
+def _json(
+    request: Request, metadata: Mapping[str, Any], before_asn: bytes, before_prefix: bytes
+) -> Iterator[bytes]:
+    steps: Steps = (
+        (before_asn, Field.ASN),
+        (before_prefix, Field.PREFIX),
+        (b'", "maxLength": ', Field.MAX_LENGTH),
+        (b"", Field.TRUST_ANCHOR),
+        (b', "expires": ', Field.STATED_EXPIRES),
+        (b" }", Field.NOTHING),
+    )
+    anchors = request.snapshot.trust_anchors
+    names = tuple(b', "ta": ' + msgspec.json.encode(name) if name else b"" for name in anchors)
+    described = msgspec.json.format(msgspec.json.encode(metadata), indent=2).replace(b"\n  ", b"\n\t\t")
+    yield b'{\n\t"metadata": ' + described[:-1] + b'\t},\n\t"roas": [\n'
+    yield from rows(request.columns(), Layout(steps, names, b",\n", rpki_client_order))
+    yield b'\n\t],\n\t"bgpsec_keys": [\n' + ",\n".join(_key(*pair) for pair in request.router_keys()).encode()
+    yield b'\n\t],\n\t"aspas": [\n' + ",\n".join(_aspa(*pair) for pair in request.aspas()).encode()
+    yield b"\n\t]\n}\n"
 
 
-def _text(value: str) -> str:
-    return msgspec.json.encode(value).decode()
+def _key(key: Any, expires: int) -> str:
+    members = [
+        f'"asn": {key.asn}',
+        f'"ski": "{key.ski.hex().upper()}"',
+        f'"pubkey": "{base64.b64encode(key.spki).decode()}"',
+    ]
+    if expires != NO_EXPIRY:
+        members.append(f'"expires": {expires}')
+    return "\t\t{\n\t\t\t" + ",\n\t\t\t".join(members) + "\n\t\t}"
 
 
-def _until(expires: int) -> str:
-    return f', "expires": {expires}' if expires != NO_EXPIRY else ""
+def _aspa(aspa: Any, expires: int) -> str:
+    until = f'"expires": {expires}, ' if expires != NO_EXPIRY else ""
+    providers = ", ".join(map(str, aspa.providers))
+    return f'\t\t{{ "customer_asid": {aspa.customer}, {until}"providers": [ {providers} ] }}'
 
 
-def _vrps(snapshot: Snapshot) -> Iterator[str]:
-    tas = [f', "ta": {_text(name)}' if name else "" for name in snapshot.trust_anchors]
-    for columns in (snapshot.ipv4, snapshot.ipv6):
-        for first in range(0, len(columns), ROWS_PER_CHUNK):
-            yield from _rows(columns, slice(first, first + ROWS_PER_CHUNK), tas)
+def csv(request: Request) -> Iterator[bytes]:
+    """rpki-client's csv: with the times of expiry, 0 where none is stated."""
+    steps: Steps = (
+        (b"AS", Field.ASN),
+        (b",", Field.PREFIX),
+        (b",", Field.MAX_LENGTH),
+        (b",", Field.TRUST_ANCHOR),
+        (b",", Field.EXPIRES),
+        (b"\n", Field.NOTHING),
+    )
+    yield b"ASN,IP Prefix,Max Length,Trust Anchor,Expires\n"
+    names = tuple(quoted(name).encode() for name in request.snapshot.trust_anchors)
+    yield from rows(request.columns(), Layout(steps, names, order=rpki_client_order))
 
 
-def _rows(columns: VrpColumns, part: slice, tas: list[str]) -> Iterator[str]:
-    write = format_ipv4 if columns.family == 4 else format_ipv6
-    prefixes = write(columns.address[part], columns.length[part])
-    numbers = (columns.asn, columns.max_length, columns.ta, columns.expires)
-    rows = zip(prefixes, *(column[part].tolist() for column in numbers), strict=True)
-    for prefix, asn, max_length, ta, expires in rows:
-        yield f'{{"asn": {asn}, "prefix": "{prefix}", "maxLength": {max_length}{tas[ta]}{_until(expires)}}}'
+def _generated(request: Request) -> bytes:
+    return f"# Generated by rovkit from data of {iso_time(request.at)}\n".encode()
 
 
-def _router_keys(snapshot: Snapshot) -> Iterator[str]:
-    for key, expires in zip(snapshot.router_keys, snapshot.router_key_expires.tolist(), strict=True):
-        pubkey = base64.b64encode(key.spki).decode()
-        ski = key.ski.hex().upper()
-        yield f'{{"asn": {key.asn}, "ski": "{ski}", "pubkey": "{pubkey}"{_until(expires)}}}'
+def openbgpd(request: Request) -> Iterator[bytes]:
+    """A roa-set, and an aspa-set where ASPAs are wanted and there are any, for bgpd.conf(5)."""
+    steps: Steps = (
+        (b"\t", Field.PREFIX),
+        (b" maxlen ", Field.LONGER_MAX_LENGTH),
+        (b" source-as ", Field.ASN),
+        (b" expires ", Field.STATED_EXPIRES),
+        (b"\n", Field.NOTHING),
+    )
+    yield _generated(request) + b"roa-set {\n"
+    yield from rows(request.columns(), Layout(steps, order=rpki_client_order))
+    yield b"}\n"
+    aspas = list(request.aspas())
+    if aspas:
+        yield b"\naspa-set {\n"
+        for aspa, expires in aspas:
+            until = f"expires {expires} " if expires != NO_EXPIRY else ""
+            providers = ", ".join(map(str, aspa.providers))
+            yield f"\tcustomer-as {aspa.customer} {until}provider-as {{ {providers} }}\n".encode()
+        yield b"}\n"
 
 
-def _aspas(snapshot: Snapshot) -> Iterator[str]:
-    for aspa, expires in zip(snapshot.aspas, snapshot.aspa_expires.tolist(), strict=True):
-        yield f'{{"customer_asid": {aspa.customer}{_until(expires)}, "providers": {[*aspa.providers]}}}'
+def bird(request: Request) -> Iterator[bytes]:
+    """Tables and static protocols for BIRD 2; ASPAs, where wanted and there are any, take BIRD 2.16."""
+    aspas = list(request.aspas())
+    steps: Steps = (
+        (b"\troute ", Field.PREFIX),
+        (b" max ", Field.MAX_LENGTH),
+        (b" as ", Field.ASN),
+        (b";\n", Field.NOTHING),
+    )
+    yield f"# For BIRD {'2.16+' if aspas else '2'}\n#\n".encode() + _generated(request)
+    yield f"\ndefine force_roa_table_update = {request.at};\n\n".encode()
+    yield b"roa4 table ROAS4;\nroa6 table ROAS6;\n" + (b"aspa table ASPAS;\n" if aspas else b"")
+    families = request.columns() or (Snapshot.empty().ipv4, Snapshot.empty().ipv6)
+    for columns in families:
+        digit = columns.family
+        yield f"\nprotocol static {{\n\troa{digit} {{ table ROAS{digit}; }};\n\n".encode()
+        yield from rows([columns], Layout(steps, order=rpki_client_order))
+        yield b"}\n"
+    if aspas:
+        yield b"\nprotocol static {\n\taspa { table ASPAS; };\n\n"
+        for aspa, _ in aspas:
+            providers = ", ".join(map(str, aspa.providers))
+            yield f"\troute aspa {aspa.customer} providers {providers};\n".encode()
+        yield b"}\n"

@@ -6,13 +6,17 @@ import glob
 import os
 from collections.abc import Iterable, Iterator
 from itertools import chain
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
+from rov import _mrt
 from rov._mrt_peers import Peers
 from rov._rib_text import FAULTS, LineParser
 from rov.errors import RibFileError
 from rov.rib.merge import FamilyMerger, Part, single_peer_sets
+from rov.rib.mrt import is_mrt, mrt_counts, mrt_warnings
 from rov.rib.stream import HEAD_BYTES, Progress, Source
 from rov.rib.table import PEERS_PER_WORD, RibCounts, RouteTable, named_peers
 from rov.rib.text import Layout, detect
@@ -100,15 +104,41 @@ class _TableReader:
             head += piece
             if len(head) >= HEAD_BYTES:
                 break
-        layout = detect(head[:HEAD_BYTES])
-        if layout is None:
+        if is_mrt(head):
+            self._read_mrt(source.name, chain([head], pieces))
+        elif layout := detect(head[:HEAD_BYTES]):
+            self._read_text(source.name, layout, chain([head], pieces))
+        else:
             raise RibFileError(source.name, "expected a RIB dump in MRT, or a table as text")
-        self._read_text(source.name, layout, chain([head], pieces))
         for merger in self._mergers:
             merger.end_file()
         self._counts += RibCounts(files=1)
         for text in source.warnings:
             self._warn(text)
+
+    def _read_mrt(self, name: str, pieces: Iterator[bytes]) -> None:
+        parser = _mrt.Parser(self._peers, distinct=True)
+        for piece in pieces:
+            parser.feed(piece)
+            while parser.parse():
+                self._take_routes(parser)
+            self._take_routes(parser)
+        for text in mrt_warnings(name, parser):
+            self._warn(text)
+        self._counts += mrt_counts(name, parser)
+
+    def _take_routes(self, parser: _mrt.Parser) -> None:
+        words, *families = parser.take_routes()
+        for family, columns in zip((4, 6), families, strict=True):
+            addresses, lengths, origins, sets = columns
+            part = Part(
+                as_addresses(family, addresses),
+                np.frombuffer(lengths, np.uint8),
+                np.frombuffer(origins, np.uint32),
+                np.zeros(len(lengths), np.uint32),
+                np.frombuffer(sets, np.uint64).reshape(-1, words),
+            )
+            self._mergers[family == 6].add(part)
 
     def _read_text(self, name: str, layout: Layout, pieces: Iterator[bytes]) -> None:
         parser = LineParser(
@@ -133,10 +163,9 @@ class _TableReader:
         """Rows of one family, each of one peer."""
         lengths, origins, peers, _, _, flags, counts = (
             np.frombuffer(column, dtype)
-            for column, dtype in zip(columns[1:], ("u1", "u4", "u4", "u4", "u4", "u1", "u4"), strict=True)
+            for column, dtype in zip(columns[1:8], ("u1", "u4", "u4", "u4", "u4", "u1", "u4"), strict=True)
         )
-        shape = (-1,) if family == 4 else (-1, 2)
-        addresses = np.frombuffer(columns[0], np.uint32 if family == 4 else np.uint64).reshape(shape)
+        addresses = as_addresses(family, columns[0])
         keep = flags & WITHDRAWN == 0
         self._counts += RibCounts(
             entries=int(keep.sum()),
@@ -158,6 +187,17 @@ class _TableReader:
     def _warn(self, text: str) -> None:
         if len(self._warnings) < MAX_WARNINGS:
             self._warnings.append(text)
+
+
+def as_addresses(family: int, octets: bytes) -> npt.NDArray[Any]:
+    """A column of addresses as the extensions give it.
+
+    >>> as_addresses(6, bytes(32)).shape
+    (2, 2)
+    """
+    if family == 4:
+        return np.frombuffer(octets, np.uint32)
+    return np.frombuffer(octets, np.uint64).reshape(-1, 2)
 
 
 def _whole_lines(name: str, pieces: Iterator[bytes]) -> Iterator[bytes]:

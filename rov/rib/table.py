@@ -36,7 +36,10 @@ class RibCounts(msgspec.Struct, frozen=True):
 
     entries: routes, one a peer (or a line). as_set, empty_path: entries without an origin, since their
     path ends in an AS_SET, or is empty or ends in a confederation. withdrawn: withdrawals, which make no
-    route. unknown_peers: entries whose peer the dump does not name. skipped: bad records or lines.
+    route. unknown_peers: entries whose peer the dump does not name. malformed: entries left out because
+    their path attributes are not sound (RFC 7606). skipped: bad records or lines. passed: sound records
+    without routes for us: sessions that change their state, other protocols, multicast, messages that the
+    collector sent.
 
     >>> (RibCounts(entries=2, skipped=1) + RibCounts(entries=1)).entries
     3
@@ -48,7 +51,9 @@ class RibCounts(msgspec.Struct, frozen=True):
     empty_path: int = 0
     withdrawn: int = 0
     unknown_peers: int = 0
+    malformed: int = 0
     skipped: int = 0
+    passed: int = 0
 
     def __add__(self, other: RibCounts) -> RibCounts:
         mine, theirs = msgspec.structs.astuple(self), msgspec.structs.astuple(other)

@@ -6,70 +6,23 @@ import errno
 import socket
 import time
 
-import numpy as np
 import pytest
-import uvloop
 
-from rov import Aspa, RouterKey, Snapshot, VrpColumns
-from rtr_server.cache.history import History
-from rtr_server.config.transport import Limits, Listen, Transport
+from rov import Snapshot
+from rtr_server.config.transport import Limits
 from rtr_server.endpoint import Endpoint
 from rtr_server.protocol.session import CacheSession
-from rtr_server.tools.dump import fetch
 from rtr_server.transport import connection, doors, listen
-from rtr_server.transport.server import Server
 
 RESET_QUERY = bytes.fromhex("0102000000000008")
 
 
-def snapshot(count):
-    v4 = VrpColumns.ipv4(np.arange(count, dtype=np.uint32) << 8, [24] * count, [24] * count, [64496] * count)
-    v6 = VrpColumns.ipv6([[0x20010DB8 << 32, 0]], [32], [48], [64497])
-    return Snapshot.build(
-        v4, v6, aspas=[Aspa(64496, (64497,))], router_keys=[RouterKey(64496, bytes(20), b"0")]
-    )
-
-
-ANYWHERE = (Listen(Endpoint("127.0.0.1", 0)),)
-
-
-class Served:
-    """A server on a free port of 127.0.0.1, inside a running loop."""
-
-    def __init__(self, data=None, **settings):
-        self.history = History({0: 1, 1: 2, 2: 3}, 7, snapshot=data)
-        self.server = Server(self.history, Transport(ANYWHERE, **settings))
-        self.server.open()
-        self.server.start()
-        (self.endpoint,) = self.server.endpoints
-
-    async def connect(self, **options):
-        return await asyncio.open_connection(*self.endpoint, **options)
-
-    async def fetch(self, **options):
-        return await asyncio.to_thread(fetch, self.endpoint, timeout=20, **options)
-
-    async def close(self, reason="shutdown"):
-        await self.server.close(reason, 1.0)
-
-
-def in_loop(scenario, factory):
-    with asyncio.Runner(loop_factory=factory) as runner:
-        runner.run(asyncio.wait_for(scenario(), 60))
-
-
-@pytest.fixture(params=[uvloop.new_event_loop, asyncio.new_event_loop], ids=["uvloop", "asyncio"])
-def run(request):
-    """Runs a scenario on an event loop; uvloop is what the daemon uses, asyncio checks our assumptions."""
-    return lambda scenario: in_loop(scenario, request.param)
-
-
 @pytest.mark.parametrize("version", [0, 1, 2])
-def test_full_synchronization_gives_the_set(run, version):
-    data = snapshot(50_000)
+def test_full_synchronization_gives_the_set(run, version, serve, make_snapshot):
+    data = make_snapshot(50_000)
 
     async def scenario():
-        served = Served(data)
+        served = serve(data)
         found = await served.fetch(version=version)
         await served.close()
         assert (found.version, found.serial) == (version, 7)
@@ -85,11 +38,11 @@ def test_full_synchronization_gives_the_set(run, version):
     run(scenario)
 
 
-def test_slow_reader_holds_a_position_and_delays_nobody(run):
-    data = snapshot(600_000)
+def test_slow_reader_holds_a_position_and_delays_nobody(run, serve, make_snapshot):
+    data = make_snapshot(600_000)
 
     async def scenario():
-        served = Served(data)
+        served = serve(data)
         slow = socket.socket()
         slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         slow.setblocking(False)
@@ -114,15 +67,15 @@ def test_slow_reader_holds_a_position_and_delays_nobody(run):
     run(scenario)
 
 
-def test_notify_reaches_who_has_data_and_who_was_told_to_wait(run):
+def test_notify_reaches_who_has_data_and_who_was_told_to_wait(run, serve, make_snapshot):
     async def scenario():
-        served = Served()
+        served = serve()
         reader, writer = await served.connect()
         writer.write(RESET_QUERY)
         error = await reader.readexactly(8)
         assert error[:4].hex() == "010a0002"
         await reader.readexactly(int.from_bytes(error[4:]) - 8)
-        served.history.update(snapshot(3), 0.0)
+        served.history.update(make_snapshot(3), 0.0)
         served.server.notify()
         assert (await reader.readexactly(12)).hex() == "010000020000000c00000007"
         writer.close()
@@ -131,7 +84,7 @@ def test_notify_reaches_who_has_data_and_who_was_told_to_wait(run):
     run(scenario)
 
 
-def test_an_exception_in_one_session_ends_that_one(run, caplog, monkeypatch):
+def test_an_exception_in_one_session_ends_that_one(run, caplog, monkeypatch, serve, make_snapshot):
     receive, calls = CacheSession.receive_data, []
 
     def receive_data(session, data, now):
@@ -143,7 +96,7 @@ def test_an_exception_in_one_session_ends_that_one(run, caplog, monkeypatch):
     monkeypatch.setattr(CacheSession, "receive_data", receive_data)
 
     async def scenario():
-        served = Served(snapshot(10))
+        served = serve(make_snapshot(10))
         reader, writer = await served.connect()
         writer.write(RESET_QUERY)
         with contextlib.suppress(ConnectionResetError):
@@ -157,9 +110,9 @@ def test_an_exception_in_one_session_ends_that_one(run, caplog, monkeypatch):
     assert len(failures) == 1
 
 
-def test_error_report_arrives_although_more_was_sent(run):
+def test_error_report_arrives_although_more_was_sent(run, serve, make_snapshot):
     async def scenario():
-        served = Served(snapshot(10))
+        served = serve(make_snapshot(10))
         reader, writer = await served.connect()
         writer.write(bytes.fromhex("0103000000000008") + bytes(60_000))
         answer = await reader.read()
@@ -170,11 +123,11 @@ def test_error_report_arrives_although_more_was_sent(run):
     run(scenario)
 
 
-def test_who_floods_while_the_end_is_near_is_cut_off(run, monkeypatch):
+def test_who_floods_while_the_end_is_near_is_cut_off(run, monkeypatch, serve, make_snapshot):
     monkeypatch.setattr(connection, "MAX_DISCARDED", 10_000)
 
     async def scenario():
-        served = Served(snapshot(10))
+        served = serve(make_snapshot(10))
         reader, writer = await served.connect()
         writer.write(bytes.fromhex("0103000000000008"))
         await reader.read()
@@ -192,12 +145,12 @@ def test_who_floods_while_the_end_is_near_is_cut_off(run, monkeypatch):
     run(scenario)
 
 
-def test_reading_stops_while_queries_wait(run):
+def test_reading_stops_while_queries_wait(run, serve, make_snapshot):
     """A peer that sends queries and reads nothing is not read from either."""
-    data = snapshot(100_000)
+    data = make_snapshot(100_000)
 
     async def scenario():
-        served = Served(data)
+        served = serve(data)
         peer = socket.socket()
         peer.setblocking(False)
         loop = asyncio.get_running_loop()
@@ -218,9 +171,9 @@ def test_reading_stops_while_queries_wait(run):
     run(scenario)
 
 
-def test_too_many_routers_are_turned_away(run):
+def test_too_many_routers_are_turned_away(run, serve, make_snapshot):
     async def scenario():
-        served = Served(snapshot(3), limits=Limits(max_connections=1))
+        served = serve(make_snapshot(3), limits=Limits(max_connections=1))
         _, first = await served.connect()
         await asyncio.sleep(0.05)
         reader, second = await served.connect()
@@ -237,9 +190,9 @@ def test_too_many_routers_are_turned_away(run):
 
 @pytest.mark.parametrize("version", [1, 2])
 @pytest.mark.parametrize(("reason", "code"), [("shutdown", 13), ("restart", 12)])
-def test_the_end_is_announced_in_version_2_only(run, version, reason, code):
+def test_the_end_is_announced_in_version_2_only(run, version, reason, code, serve, make_snapshot):
     async def scenario():
-        served = Served(snapshot(3))
+        served = serve(make_snapshot(3))
         reader, writer = await served.connect()
         writer.write(bytes([version]) + RESET_QUERY[1:])
         await reader.readuntil(bytes([version, 7]))
@@ -255,7 +208,7 @@ def test_the_end_is_announced_in_version_2_only(run, version, reason, code):
 
 
 @pytest.mark.parametrize("error", [errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ECONNABORTED])
-def test_errors_of_accept_do_not_end_the_listener(run, monkeypatch, caplog, error):
+def test_errors_of_accept_do_not_end_the_listener(run, monkeypatch, caplog, error, serve, make_snapshot):
     monkeypatch.setattr(listen, "ACCEPT_PAUSE", 0.05)
     failures = 3
 
@@ -276,7 +229,7 @@ def test_errors_of_accept_do_not_end_the_listener(run, monkeypatch, caplog, erro
     monkeypatch.setattr(doors, "bind", flaky)
 
     async def scenario():
-        served = Served(snapshot(3))
+        served = serve(make_snapshot(3))
         assert len((await served.fetch()).snapshot) == 4
         await served.close()
 
@@ -286,9 +239,9 @@ def test_errors_of_accept_do_not_end_the_listener(run, monkeypatch, caplog, erro
     assert len(told) == (0 if error == errno.ECONNABORTED else 1), "one line, not one per error"
 
 
-def test_keepalive_is_on(run):
+def test_keepalive_is_on(run, serve, make_snapshot):
     async def scenario():
-        served = Served(snapshot(3))
+        served = serve(make_snapshot(3))
         _, writer = await served.connect()
         await asyncio.sleep(0.05)
         (router,) = served.server.connections
