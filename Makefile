@@ -18,7 +18,7 @@ EXTENSIONS := $(wildcard rov/*.pyx)
 MODULES := $(patsubst rov/%.pyx,rov.%,$(EXTENSIONS))
 BUILD_INPUT := $(EXTENSIONS) $(wildcard rov/*.pxd) setup.py pyproject.toml
 PYTHON_SOURCES := $(wildcard rov rtr_server tests benchmarks setup.py)
-COPIED := $(wildcard rov rtr_server tests benchmarks Makefile setup.py pyproject.toml README.md LICENSE)
+COPIED := $(wildcard rov rtr_server tests benchmarks docs Makefile setup.py pyproject.toml README.md LICENSE)
 CHECKED_TESTS := tests/unit tests/property rov -m "not realdata and not interop and not exhaustive"
 
 # What the checked builds read: the copies lie elsewhere, so the way to the real data must not be relative.
