@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
 
+from rov._checks import as_index, as_kind, as_rows, shown
 from rov._packed import pack
 from rov.errors import ArgumentError
 from rov.formats import routinator, rpki_client
@@ -73,15 +74,18 @@ def encode(
     >>> b"".join(encode(Snapshot.empty(), "openbgpd", "routinator", at=0))
     b'roa-set {\\n}\\n'
     """
-    if to not in OUTPUTS:
-        raise ArgumentError(f"format {to!r}: expected one of {', '.join(OUTPUTS)}")
+    if as_kind(to, str, "to") not in OUTPUTS:
+        raise ArgumentError(f"format {shown(to)}: expected one of {', '.join(OUTPUTS)}")
     dialects = OUTPUTS[to]
-    name = next(iter(dialects)) if dialect is None else dialect
+    name = next(iter(dialects)) if dialect is None else as_kind(dialect, str, "dialect")
     if name not in dialects:
-        raise ArgumentError(f"dialect {name!r} of {to}: expected one of {', '.join(dialects)}")
-    unknown = sorted(set(exclude) - set(PARTS))
+        raise ArgumentError(f"dialect {shown(name)} of {to}: expected one of {', '.join(dialects)}")
+    left_out = frozenset(as_rows(exclude, str, "exclude"))
+    unknown = sorted(left_out - set(PARTS))
     if unknown:
-        raise ArgumentError(f"exclude {unknown[0]!r}: expected one of {', '.join(PARTS)}")
-    if not 0 <= at <= MAX_TIME:
-        raise ArgumentError(f"at {at}: expected unix seconds from 0 to {MAX_TIME}")
-    return dialects[name](Request(snapshot, at, frozenset(PARTS) - set(exclude)))
+        raise ArgumentError(f"exclude {shown(unknown[0])}: expected one of {', '.join(PARTS)}")
+    seconds = as_index(at)
+    if seconds is None or not 0 <= seconds <= MAX_TIME:
+        raise ArgumentError(f"at {shown(at)}: expected unix seconds from 0 to {MAX_TIME}")
+    snapshot = as_kind(snapshot, Snapshot, "snapshot")
+    return dialects[name](Request(snapshot, seconds, frozenset(PARTS) - left_out))

@@ -221,6 +221,9 @@ CASES: dict[str, Case] = {
     "read": Case(rov.read, {"path": "given.rov", "strict": True}),
     "read_report": Case(rov.read_report, {"path": "given.rov", "strict": True}),
     "read_bytes": Case(rov.read_bytes, {"data": b"[]", "name": "x", "strict": True}),
+    "encode": Case(
+        rov.encode, {"snapshot": SNAPSHOT, "to": "csv", "dialect": None, "at": 0, "exclude": ("aspas",)}
+    ),
     "aspa.PathBatch": Case(PathBatch, {"asns": [1, 2], "offsets": [0, 2]} | PATHS),
     "aspa.PathBatch.of": Case(PathBatch.of, {"paths": [[1, 2]]} | PATHS),
     "aspa.AspaIndex": Case(AspaIndex, {"aspas": SNAPSHOT.aspas}),
