@@ -11,7 +11,6 @@ import platform
 import socket
 import struct
 from collections.abc import Iterable
-from ipaddress import IPv6Network
 from pathlib import Path
 
 from rtr_server.config.transport import AuthenticationOption, Client
@@ -75,22 +74,32 @@ class Keys:
         """
         old = before or Keys()
         for prefix in _fitting(bound, old.md5.keys() - self.md5.keys()):
-            _set(bound, "TCP-MD5", prefix, TCP_MD5SIG_EXT, md5_option(_seen(bound, prefix), b""))
+            _set(
+                bound,
+                "TCP-MD5",
+                prefix,
+                TCP_MD5SIG_EXT,
+                md5_option(prefix, b"", mapped=_is_mapped(bound, prefix)),
+            )
         for prefix in _fitting(bound, old.ao.keys()):
             if self.ao.get(prefix) != old.ao[prefix]:
-                option = ao_deletion(_seen(bound, prefix), old.ao[prefix][0])
+                option = ao_deletion(prefix, old.ao[prefix][0], mapped=_is_mapped(bound, prefix))
                 _set(bound, "TCP-AO", prefix, TCP_AO_DEL_KEY, option)
         for prefix in _fitting(bound, self.md5.keys()):
-            option = md5_option(_seen(bound, prefix), self.md5[prefix])
+            option = md5_option(prefix, self.md5[prefix], mapped=_is_mapped(bound, prefix))
             _set(bound, "TCP-MD5", prefix, TCP_MD5SIG_EXT, option)
         for prefix in _fitting(bound, self.ao.keys()):
             if self.ao[prefix] != old.ao.get(prefix):
                 _set(
-                    bound, "TCP-AO", prefix, TCP_AO_ADD_KEY, ao_option(_seen(bound, prefix), *self.ao[prefix])
+                    bound,
+                    "TCP-AO",
+                    prefix,
+                    TCP_AO_ADD_KEY,
+                    ao_option(prefix, *self.ao[prefix], mapped=_is_mapped(bound, prefix)),
                 )
 
 
-def md5_option(prefix: Network, key: bytes) -> bytes:
+def md5_option(prefix: Network, key: bytes, *, mapped: bool = False) -> bytes:
     """struct tcp_md5sig; an empty key removes the one that the prefix has.
 
     >>> from ipaddress import ip_network
@@ -98,10 +107,10 @@ def md5_option(prefix: Network, key: bytes) -> bytes:
     216
     """
     tail = struct.pack("=BBHi80s", MD5_PREFIX, prefix.prefixlen, len(key), 0, key)
-    return _address(prefix) + tail
+    return _address(prefix, mapped) + tail
 
 
-def ao_option(prefix: Network, settings: AuthenticationOption, key: bytes) -> bytes:
+def ao_option(prefix: Network, settings: AuthenticationOption, key: bytes, *, mapped: bool = False) -> bytes:
     """struct tcp_ao_add.
 
     >>> from ipaddress import ip_network
@@ -111,10 +120,10 @@ def ao_option(prefix: Network, settings: AuthenticationOption, key: bytes) -> by
     """
     ids = (prefix.prefixlen, settings.send_id, settings.receive_id, AO_MAC_OCTETS, 0, len(key))
     middle = struct.pack("=64siIH6B", _ALGORITHMS[settings.algorithm], 0, 0, 0, *ids)
-    return _padded(_address(prefix) + middle + key.ljust(MAX_KEY, b"\0"))
+    return _padded(_address(prefix, mapped) + middle + key.ljust(MAX_KEY, b"\0"))
 
 
-def ao_deletion(prefix: Network, settings: AuthenticationOption) -> bytes:
+def ao_deletion(prefix: Network, settings: AuthenticationOption, *, mapped: bool = False) -> bytes:
     """struct tcp_ao_del.
 
     >>> from ipaddress import ip_network
@@ -123,7 +132,7 @@ def ao_deletion(prefix: Network, settings: AuthenticationOption) -> bytes:
     144
     """
     ids = (prefix.prefixlen, settings.send_id, settings.receive_id, 0, 0, 0)
-    return _padded(_address(prefix) + struct.pack("=iIH6B", 0, 0, 0, *ids))
+    return _padded(_address(prefix, mapped) + struct.pack("=iIH6B", 0, 0, 0, *ids))
 
 
 def _padded(option: bytes) -> bytes:
@@ -131,10 +140,12 @@ def _padded(option: bytes) -> bytes:
     return option + bytes(-len(option) % 8)
 
 
-def _address(prefix: Network) -> bytes:
-    """struct sockaddr_storage, port 0: any."""
+def _address(prefix: Network, mapped: bool) -> bytes:
+    """struct sockaddr_storage, port 0: any. The length of a mapped prefix stays that of IPv4."""
     network = prefix.network_address.packed
-    if prefix.version == 4:
+    if mapped:
+        network = bytes(10) + b"\xff\xff" + network
+    if len(network) == 4:
         filled = struct.pack("=HH", socket.AF_INET, 0) + network
     else:
         filled = struct.pack("=HHI", socket.AF_INET6, 0, 0) + network
@@ -152,12 +163,9 @@ def _is_dual(bound: socket.socket) -> bool:
     return bound.family == socket.AF_INET6 and not bound.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)
 
 
-def _seen(bound: socket.socket, prefix: Network) -> Network:
-    """The prefix as the socket sees it: IPv4 mapped into IPv6 on one that takes both."""
-    if prefix.version == 6 or bound.family == socket.AF_INET:
-        return prefix
-    mapped = bytes(10) + b"\xff\xff" + prefix.network_address.packed
-    return IPv6Network((mapped, 96 + prefix.prefixlen))
+def _is_mapped(bound: socket.socket, prefix: Network) -> bool:
+    """Whether the socket sees addresses of the prefix as IPv4 mapped into IPv6."""
+    return prefix.version == 4 and bound.family == socket.AF_INET6
 
 
 def _set(bound: socket.socket, what: str, prefix: Network, option: int, value: bytes) -> None:
