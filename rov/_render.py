@@ -51,8 +51,8 @@ def _vrp(vrp: Vrp) -> dict[str, Any]:
     return {"asn": f"AS{vrp.asn}", "prefix": str(vrp.prefix), "max_length": vrp.max_length}
 
 
-def _printed(*items: Any) -> str:
-    """As text: coloured for a terminal, and not wrapped for anything else."""
+def printed(*items: Any) -> str:
+    """Texts and tables as text: coloured for a terminal, and not wrapped for anything else."""
     terminal = Console().is_terminal
     out = io.StringIO()
     console = Console(
@@ -107,7 +107,7 @@ def verdict_text(route: ValidatedRoute) -> str:
     for name, group in _groups(validity).items():
         for vrp in sorted(group):
             table.add_row(str(vrp.prefix), str(vrp.max_length), f"AS{vrp.asn}", name)
-    return _printed(line, table) if validity.covering else _printed(line)
+    return printed(line, table) if validity.covering else printed(line)
 
 
 def facts(report: ReadReport) -> dict[str, Any]:
@@ -120,7 +120,7 @@ def facts(report: ReadReport) -> dict[str, Any]:
     asns = np.concatenate((snapshot.ipv4.asn, snapshot.ipv6.asn))
     return {
         "format": report.format,
-        "generated": _iso(snapshot.generated),
+        "generated": iso(snapshot.generated),
         "vrps": {
             "total": len(snapshot),
             "ipv4": len(snapshot.ipv4),
@@ -138,7 +138,8 @@ def facts(report: ReadReport) -> dict[str, Any]:
     }
 
 
-def _iso(seconds: int | None) -> str | None:
+def iso(seconds: int | None) -> str | None:
+    """Unix seconds as 2025-07-20T09:31:33Z; None for None."""
     if seconds is None:
         return None
     try:
@@ -173,7 +174,7 @@ def _expiry(snapshot: Snapshot) -> dict[str, Any]:
     times = np.concatenate((snapshot.ipv4.expires, snapshot.ipv6.expires))
     stated = times[times != NO_EXPIRY]
     first, last = (int(stated.min()), int(stated.max())) if len(stated) else (None, None)
-    return {"first": _iso(first), "last": _iso(last), "not_stated": len(times) - len(stated)}
+    return {"first": iso(first), "last": iso(last), "not_stated": len(times) - len(stated)}
 
 
 def facts_json(report: ReadReport) -> str:
@@ -206,4 +207,4 @@ def facts_text(name: str, report: ReadReport) -> str:
     rows += [("", str(row)) for row in report.skipped]
     for label, value in rows:
         table.add_row(label, Text(value))
-    return _printed(Text(name, style="bold"), table)
+    return printed(Text(name, style="bold"), table)

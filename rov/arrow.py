@@ -1,6 +1,6 @@
 """Arrow tables in and out, batch by batch, for whatever speaks the Arrow PyCapsule interface.
 
-The only module that needs pyarrow: it can stream what Python makes, which nanoarrow cannot. The texts of
+pyarrow is needed here and for Parquet only: it streams what Python makes, nanoarrow cannot. The texts of
 prefixes are read where they lie in the Arrow buffers, without a Python object for any of them.
 """
 

@@ -20,7 +20,10 @@ EXIT_BROKEN_PIPE = 141
 
 SUBCOMMANDS = {
     "convert": "rov.cli.convert:convert",
+    "diff": "rov.cli.diff:diff",
+    "history": "rov.cli.history:history",
     "info": "rov.cli.info:info",
+    "slurm": "rov.cli.slurm:slurm_group",
     "synth": "rov.cli.synth:synth_group",
     "validate": "rov.cli.validate:validate",
 }

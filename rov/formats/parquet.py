@@ -1,10 +1,8 @@
 """VRPs as a Parquet file: one row a VRP, for DuckDB, polars, pandas and Spark; needs pyarrow.
 
-    prefix text, family uint8, length uint8, max_length uint8, asn uint32, ta dictionary of text,
-    expires timestamp in seconds UTC, null where none is stated
-
-What has no rows there (ASPAs, router keys, the data's own time) stands packed in the metadata of the
-file under "rovkit", so that the file reads back as the whole Snapshot.
+The columns are those of a Snapshot as an Arrow table (rov.arrow.VRP_SCHEMA). What has no rows there
+(ASPAs, router keys, the data's own time) stands packed in the metadata of the file under "rovkit", so
+that the file reads back as the whole Snapshot.
 """
 
 from __future__ import annotations
@@ -13,11 +11,8 @@ import io
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
-
 from rov._packed import pack, unpack
-from rov._prefix import format_ipv4, format_ipv6
-from rov.errors import ArgumentError, RovError, VrpFileError
+from rov.errors import ArgumentError, ExtraError, VrpFileError
 from rov.formats.lines import Request
 from rov.formats.report import VRPS, Intake
 from rov.snapshot import Snapshot
@@ -27,7 +22,8 @@ MAGIC = b"PAR1"
 MAX_ROWS = 64 * 2**20
 """Rows of a file read: 60 times today's global set."""
 
-_COLUMNS = ("prefix", "max_length", "asn", "ta", "expires")
+_NEEDED = ("prefix", "asn", "max_length")
+_TAKEN = ("trust_anchor", "ta", "expires")
 _KEY = b"rovkit"
 
 
@@ -36,73 +32,47 @@ def _pyarrow() -> tuple[Any, Any]:
         import pyarrow
         import pyarrow.parquet
     except ImportError as error:
-        raise RovError("Parquet needs pyarrow: install rovkit[arrow]") from error
+        raise ExtraError("Parquet needs pyarrow: pip install 'rovkit[arrow]'") from error
     return pyarrow, pyarrow.parquet
 
 
-def _table(request: Request) -> Any:
-    pa, _ = _pyarrow()
-    snapshot = request.snapshot
-    families = request.columns()
-    texts = [
-        (format_ipv4 if columns.family == 4 else format_ipv6)(columns.address, columns.length)
-        for columns in families
-    ]
+def write_parquet(request: Request) -> Iterator[bytes]:
+    """The file in one piece; ExtraError where pyarrow is not installed."""
+    _, parquet = _pyarrow()
+    from rov import arrow
 
-    def column(name: str, dtype: Any) -> Any:
-        parts = [getattr(columns, name) for columns in families]
-        return np.concatenate([np.zeros(0, dtype), *parts])
-
-    expires = column("expires", np.int64)
     rest = Snapshot.build(
         aspas=[aspa for aspa, _ in request.aspas()],
         aspa_expires=[until for _, until in request.aspas()],
         router_keys=[key for key, _ in request.router_keys()],
         router_key_expires=[until for _, until in request.router_keys()],
-        trust_anchors=snapshot.trust_anchors,
-        generated=snapshot.generated,
+        generated=request.snapshot.generated,
     )
-    families_column = np.repeat([4, 6][: len(families)], [len(columns) for columns in families])
-    return pa.table(
-        {
-            "prefix": pa.array([text for part in texts for text in part], pa.string()),
-            "family": pa.array(families_column.astype(np.uint8)),
-            "length": pa.array(column("length", np.uint8)),
-            "max_length": pa.array(column("max_length", np.uint8)),
-            "asn": pa.array(column("asn", np.uint32)),
-            "ta": pa.DictionaryArray.from_arrays(
-                pa.array(column("ta", np.uint8).astype(np.int32)),
-                pa.array(snapshot.trust_anchors, pa.string()),
-            ),
-            "expires": pa.array(expires, pa.timestamp("s", tz="UTC"), mask=expires == 0),
-        }
-    ).replace_schema_metadata({_KEY: pack(rest)})
-
-
-def write_parquet(request: Request) -> Iterator[bytes]:
-    """The file in one piece; RovError where pyarrow is not installed."""
-    _, parquet = _pyarrow()
+    table = arrow.vrp_batches(request.columns(), request.snapshot.trust_anchors).read_all()
     out = io.BytesIO()
-    parquet.write_table(_table(request), out, compression="zstd")
+    parquet.write_table(table.replace_schema_metadata({_KEY: pack(rest)}), out, compression="zstd")
     yield out.getvalue()
 
 
 def read_parquet(data: bytes, intake: Intake) -> str:
-    """Put the rows of a file with the columns above, of whatever program, into intake; its format.
+    """Put the rows of a file of whatever program into intake; the name of its format.
 
-    VrpFileError: no such file, or a row that is no VRP. RovError: pyarrow is not installed.
+    It needs the columns prefix, asn and max_length; trust_anchor (or ta) and expires are taken if they
+    are there. VrpFileError: no such file, or, if strict, a row that is no VRP. ExtraError: pyarrow is
+    not installed.
     """
     pa, parquet = _pyarrow()
     try:
         file = parquet.ParquetFile(pa.BufferReader(data))
-        missing = [name for name in _COLUMNS[:3] if name not in file.schema_arrow.names]
+        names = file.schema_arrow.names
+        missing = [name for name in _NEEDED if name not in names]
         if missing:
             raise VrpFileError(intake.name, f"Parquet, but no column {missing[0]!r}")
         if file.metadata.num_rows > MAX_ROWS:
             raise VrpFileError(intake.name, f"expected {MAX_ROWS:,} rows at most")
-        present = [name for name in _COLUMNS if name in file.schema_arrow.names]
+        present = [name for name in (*_NEEDED, *_TAKEN) if name in names]
         for batch in file.iter_batches(columns=present):
-            _take(batch, present, intake)
+            _take(batch, intake)
         packed = (file.schema_arrow.metadata or {}).get(_KEY)
         if packed is not None:
             _take_rest(unpack(packed), intake)
@@ -117,19 +87,29 @@ def _take_rest(rest: Snapshot, intake: Intake) -> None:
     intake.router_keys, intake.router_key_expires = list(rest.router_keys), rest.router_key_expires.tolist()
 
 
-def _take(batch: Any, present: list[str], intake: Intake) -> None:
+def _values(column: Any) -> list[Any]:
+    """Python values of a column; numbers by way of numpy, which is faster."""
     pa, _ = _pyarrow()
-    if "expires" in present:
-        place = batch.schema.get_field_index("expires")
-        column = batch.column(place)
-        if pa.types.is_timestamp(column.type):
-            column = column.cast(pa.timestamp("s", tz=column.type.tz)).cast(pa.int64())
-        batch = batch.set_column(place, "expires", column)
-    columns = {name: batch.column(name).to_pylist() for name in present}
+    if pa.types.is_timestamp(column.type):
+        column = column.cast(pa.timestamp("s", tz=column.type.tz), safe=False).cast(pa.int64())
+    if pa.types.is_integer(column.type) and not column.null_count:
+        numbers: list[Any] = column.to_numpy().tolist()
+        return numbers
+    if pa.types.is_dictionary(column.type):
+        texts = column.dictionary.to_pylist()
+        return [None if code is None else texts[code] for code in _values(column.indices)]
+    values: list[Any] = column.to_pylist()
+    return values
+
+
+def _take(batch: Any, intake: Intake) -> None:
+    columns = {name: _values(batch.column(name)) for name in batch.schema.names}
     absent: list[Any] = [None] * batch.num_rows
-    picked = (columns.get(name, absent) for name in ("asn", "prefix", "max_length", "ta", "expires"))
-    for asn, prefix, max_length, ta, expires in zip(*picked, strict=True):
+    anchors = columns.get("trust_anchor", columns.get("ta", absent))
+    needed = (columns[name] for name in _NEEDED)
+    rows = zip(*needed, anchors, columns.get("expires", absent), strict=True)
+    for prefix, asn, max_length, anchor, expires in rows:
         intake.vrp_rows += 1
-        fault = intake.rows.add(asn, prefix, max_length, ta, expires)
+        fault = intake.rows.add(asn, prefix, max_length, anchor, expires)
         if fault is not None:
             intake.bad(VRPS, intake.vrp_rows, fault)
