@@ -41,7 +41,9 @@ def main(rounds: int, count: int) -> None:
     snapshot, name = measure.real_or_synthetic()
     table = measure.real_or_own_routes(snapshot)
     rows = np.sort(np.random.default_rng(measure.SHUFFLE_SEED).permutation(len(table.texts))[:count])
-    texts, origins = [table.texts[row] for row in rows], [table.origins[row] for row in rows]
+    # new objects, side by side in memory as they are when a table has just been read
+    texts = [f"{table.texts[row]} "[:-1] for row in rows]
+    origins = [int(str(table.origins[row])) for row in rows]
     index = rov.VrpIndex(snapshot)
     flat, own, tree = trees.flattened(snapshot), trees.own(snapshot), trees.radix_tree(snapshot)
     ours = index.validate_many(texts, origins)

@@ -110,6 +110,23 @@ def test_brute_force(case):
         assert lengths == sorted(lengths)
 
 
+@given(cases(), st.randoms(use_true_random=False))
+def test_no_order_of_the_routes_matters(case, random):
+    """Sorted columns take another way than others, and some only look sorted."""
+    family, rows, routes = case
+    index = VrpIndex(Snapshot.from_vrps(rows))
+    routes = sorted(routes * 10, key=lambda route: (route[0].address, route[0].length))
+    alone = {route: (index.validate(*route), index.explain(*route).reason) for route in set(routes)}
+    swapped = list(routes)
+    for _ in range(len(swapped) // 20):
+        one, other = random.randrange(len(swapped)), random.randrange(len(swapped))
+        swapped[one], swapped[other] = swapped[other], swapped[one]
+    for order in (routes, routes[::-1], swapped, random.sample(routes, len(routes))):
+        states, reasons = index.validate_batch(batch_of(family, order), reasons=True)
+        assert states.tolist() == index.validate_batch(batch_of(family, order)).tolist()
+        assert list(zip(states.tolist(), reasons.tolist(), strict=True)) == [alone[route] for route in order]
+
+
 def pytricia_covering(tree, prefix):
     """The covering VRPs by longest match and then parent by parent."""
     text, found = str(prefix), []
