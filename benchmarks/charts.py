@@ -64,14 +64,17 @@ def lines(
     x: Sequence[float],
     label: str,
 ) -> None:
-    """Panels (title, unit, name to values) over the same x, each from zero."""
+    """Panels (title, unit, name to values) over the same x: from zero, but logarithmic beside a peer."""
     if not available():
         return
     figure, axes = _figure((len(panels) + 1) // 2, 2, height=2.7 * ((len(panels) + 1) // 2))
     for axis, (title, unit, series) in zip(axes.flat, panels, strict=False):
         for name, values in series.items():
             axis.plot(x, values, marker="o", markersize=3, label=name)
-        axis.set_ylim(bottom=0)
+        if len(series) > 1:
+            axis.set_yscale("log")
+        else:
+            axis.set_ylim(bottom=0)
         axis.set_xlim(left=0)
         axis.set_title(title, loc="left")
         axis.set_ylabel(unit)

@@ -25,6 +25,7 @@ from benchmarks.peers import rtrlib
 COUNTS = (100_000, 200_000, 500_000, 1_000_000, 1_500_000, 2_000_000)
 ROUTES = 1_000_000
 PEER_ROUTES = 50_000
+TIMES = 5
 SEED = 1
 
 
@@ -62,9 +63,10 @@ def at(count: int, rounds: int, peer: Path | None) -> Row:
             name = f"v{columns.family}_{order}"
             few = measure.taken(routes, slice(0, None, ROUTES // PEER_ROUTES))
             runs = {
-                name: measure.timed(lambda routes=routes: index.validate_batch(routes)),  # type: ignore[misc]
+                name: measure.timed(lambda routes=routes: index.validate_batch(routes), TIMES),  # type: ignore[misc]
                 f"{name}_2_threads": measure.timed(
-                    lambda routes=routes: index.validate_batch(routes, threads=2)  # type: ignore[misc]
+                    lambda routes=routes: index.validate_batch(routes, threads=2),  # type: ignore[misc]
+                    TIMES,
                 ),
             }
             with contextlib.ExitStack() as stack:
