@@ -179,7 +179,7 @@ def test_sighup_loads_again():
     daemon(scenario, vrps(1))
 
 
-def test_expired_vrps_go_when_they_are_due(caplog):
+def test_c51_c58_expired_vrps_go_when_they_are_due(caplog):
     now = 1_000.0
 
     async def scenario(cache, feed):

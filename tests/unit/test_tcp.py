@@ -239,7 +239,7 @@ def test_errors_of_accept_do_not_end_the_listener(run, monkeypatch, caplog, erro
     assert len(told) == (0 if error == errno.ECONNABORTED else 1), "one line, not one per error"
 
 
-def test_keepalive_is_on(run, serve, make_snapshot):
+def test_c46_keepalive_is_on(run, serve, make_snapshot):
     async def scenario():
         served = serve(make_snapshot(3))
         _, writer = await served.connect()
