@@ -30,6 +30,8 @@ SECOND_SET = "vrp/rpki-client_global_20250720T100143Z.json.bz2"
 ADMIN_PATH = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/usr/local/sbin", "/sbin"))
 """Debian puts daemons where an ordinary user's PATH does not look."""
 
+BGPD = {"bgpd of FRR": "/usr/lib/frr/bgpd", "bgpd of OpenBGPD": "/usr/sbin/bgpd"}
+
 # No deadline: the machines that run the tests are shared, and a slow moment is no fault.
 hypothesis.settings.register_profile("dev", max_examples=50, deadline=None)
 hypothesis.settings.register_profile(
@@ -42,6 +44,12 @@ def _missing(what: str) -> None:
     if STRICT:
         pytest.fail(f"ROVKIT_STRICT=1: {what}", pytrace=False)
     pytest.skip(what)
+
+
+@pytest.fixture(scope="session")
+def missing() -> Callable[[str], None]:
+    """Skip the test, or fail it in strict mode, since something that it needs is missing."""
+    return _missing
 
 
 @pytest.fixture(scope="session")
@@ -59,10 +67,13 @@ def data() -> Callable[[str], Path]:
 
 @pytest.fixture(scope="session")
 def program() -> Callable[[str], str]:
-    """The path of a program; the test is skipped, or fails in strict mode, where it is not installed."""
+    """The path of a program; the test is skipped, or fails in strict mode, where it is not installed.
+
+    Two projects have a ``bgpd``: ask for "bgpd of FRR" or "bgpd of OpenBGPD".
+    """
 
     def find(name: str) -> str:
-        path = shutil.which(name, path=ADMIN_PATH)
+        path = shutil.which(BGPD.get(name, name), path=ADMIN_PATH)
         if path is None:
             _missing(f"program {name} is not installed")
         return str(path)

@@ -12,7 +12,8 @@ import msgspec
 import numpy as np
 
 from rov import Aspa, RouterKey, Snapshot, Vrp
-from rtr_server.cache.wire import Family, PrefixRows, decode_prefixes
+from rtr_server.cache.order import misplaced_object, misplaced_prefix
+from rtr_server.cache.wire import PREFIX_PDU, PREFIX_TYPES, Family, PrefixRows, decode_prefixes
 from rtr_server.protocol.client import (
     EndOfDataReceived,
     ObjectReceived,
@@ -23,13 +24,16 @@ from rtr_server.protocol.client import (
 )
 from rtr_server.protocol.errors import ErrorCode, PduError
 from rtr_server.protocol.events import Closed
-from rtr_server.protocol.pdu import VERSIONS, AspaPdu, PrefixPdu, RouterKeyPdu
+from rtr_server.protocol.pdu import VERSIONS, AspaPdu, PduType, PrefixPdu, RouterKeyPdu
 
 MAX_RESPONSE_OCTETS = 512 << 20
 """Payload of one response: thirty times today's full set; a cache that sends more is broken or hostile."""
 
 MAX_OBJECTS = 2_000_000
 """Router keys and ASPAs of one response, which are Python objects."""
+
+ORDERED_SINCE = 2
+"""The version from which on payload has one order (8210bis §11.2); before it, hardly any cache keeps it."""
 
 
 class SnapshotReceived(msgspec.Struct, frozen=True):
@@ -47,8 +51,9 @@ class Mirror:
     """Keeps ``snapshot`` equal to that of a cache. Feed it instead of its session; take its ``events``.
 
     ``session`` does the talking: send its ``data_to_send``, watch its ``closing`` and ``deadline``. A
-    duplicate announcement or unknown withdrawal ends the session with codes 7 and 6 (RFC 8210 §12). Begin
-    with ``snapshot`` where the session begins with its session id and serial.
+    duplicate announcement or unknown withdrawal ends the session with codes 7 and 6 (RFC 8210 §12), payload
+    out of order in version 2 with code 11. Begin with ``snapshot`` where the session begins with its session
+    id and serial.
 
     >>> mirror = Mirror(RouterSession(version=1, now=0.0))
     >>> mirror.receive_data(bytes.fromhex("0103000700000008 0107000700000018 00000005"), 1.0)
@@ -111,6 +116,7 @@ class Update:
         self._base = base
         self._version = version
         self._octets = 0
+        self._last_type = PduType.IPV4_PREFIX
         self._parts: dict[Family, list[bytes]] = {4: [], 6: []}
         self._objects: list[RouterKeyPdu | AspaPdu] = []
 
@@ -119,18 +125,22 @@ class Update:
         self._octets += len(octets)
         if self._octets > MAX_RESPONSE_OCTETS:
             raise PduError(ErrorCode.INTERNAL_ERROR, f"response beyond {MAX_RESPONSE_OCTETS} octets")
+        self._check_type(PREFIX_TYPES[family], octets[: PREFIX_PDU[family].itemsize])
         self._parts[family].append(octets)
 
     def add_object(self, pdu: RouterKeyPdu | AspaPdu) -> None:
         """A router key or ASPA; PduError (code 1) if there are too many."""
         if len(self._objects) >= MAX_OBJECTS:
             raise PduError(ErrorCode.INTERNAL_ERROR, f"more than {MAX_OBJECTS} router keys and ASPAs")
+        kind = PduType.ROUTER_KEY if isinstance(pdu, RouterKeyPdu) else PduType.ASPA
+        self._check_type(kind, pdu)
         self._objects.append(pdu)
 
     def finish(self) -> Snapshot:
-        """The new Snapshot; PduError with code 0, 6 or 7 if a PDU is bad or does not fit the old one."""
-        rows4 = decode_prefixes(b"".join(self._parts[4]), 4)
-        rows6 = decode_prefixes(b"".join(self._parts[6]), 6)
+        """The new Snapshot; PduError with code 0, 6, 7 or 11 if a PDU is bad or does not fit the old one."""
+        rows4, rows6 = self._rows(4), self._rows(6)
+        if self._version >= ORDERED_SINCE and (wrong := misplaced_object(self._objects)) is not None:
+            raise _misplaced(self._objects[wrong].encode())
         announced, withdrawn = _picked(rows4, rows6, True), _picked(rows4, rows6, False)
         rows = len(rows4.announce) + len(rows6.announce)
         if len(announced) + len(withdrawn) == rows and not announced & withdrawn:
@@ -138,6 +148,21 @@ class Update:
         else:
             found = self._replay([*_operations(rows4), *_operations(rows6)])
         return self._apply_objects(found)
+
+    def _check_type(self, kind: PduType, pdu: bytes | RouterKeyPdu | AspaPdu) -> None:
+        """Types rise within a response; ``pdu`` is for the Error Report."""
+        if self._version >= ORDERED_SINCE and kind < self._last_type:
+            raise _misplaced(pdu if isinstance(pdu, bytes) else pdu.encode())
+        self._last_type = kind
+
+    def _rows(self, family: Family) -> PrefixRows:
+        """The prefixes of one family, decoded and checked."""
+        octets = b"".join(self._parts[family])
+        rows = decode_prefixes(octets, family)
+        if self._version >= ORDERED_SINCE and (wrong := misplaced_prefix(rows)) is not None:
+            size = PREFIX_PDU[family].itemsize
+            raise _misplaced(octets[wrong * size : (wrong + 1) * size])
+        return rows
 
     def _apply(self, announced: Snapshot, withdrawn: Snapshot) -> Snapshot:
         """Where each VRP occurs once, order does not matter and sets will do."""
@@ -203,6 +228,10 @@ def _misfit(announce: bool, what: str, pdu: bytes) -> PduError:
     if announce:
         return PduError(ErrorCode.DUPLICATE_ANNOUNCEMENT_RECEIVED, f"{what} is announced twice", pdu)
     return PduError(ErrorCode.WITHDRAWAL_OF_UNKNOWN_RECORD, f"{what} is withdrawn but unknown", pdu)
+
+
+def _misplaced(pdu: bytes) -> PduError:
+    return PduError(ErrorCode.ORDERING_ERROR, "payload out of order", pdu)
 
 
 def _picked(rows4: PrefixRows, rows6: PrefixRows, announce: bool) -> Snapshot:

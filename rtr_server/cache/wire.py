@@ -156,7 +156,16 @@ def _encode_objects(announced: Snapshot, withdrawn: Snapshot, version: int) -> l
 
 def _sorted_keys(keys: Iterable[RouterKey]) -> list[RouterKey]:
     sendable = (key for key in keys if len(key.spki) <= MAX_SPKI)
-    return sorted(sendable, key=lambda key: (key.ski, len(key.spki), key.spki, key.asn))
+    return sorted(sendable, key=router_key_order)
+
+
+def router_key_order(key: RouterKey) -> tuple[bytes, int, bytes, int]:
+    """What router keys are sorted by.
+
+    >>> router_key_order(RouterKey(64496, b"", b"ab"))
+    (b'', 2, b'ab', 64496)
+    """
+    return key.ski, len(key.spki), key.spki, key.asn
 
 
 def _sendable(aspas: Sequence[Aspa]) -> list[Aspa]:

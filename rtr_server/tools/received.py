@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from rtr_server.cache.order import compare_neighbors
 from rtr_server.cache.wire import PREFIX_PDU, PREFIX_TYPES
 from rtr_server.protocol.decode import fixed_length
 from rtr_server.protocol.pdu import (
@@ -171,7 +172,7 @@ class Payload:
         if any(before > after for before, after in itertools.pairwise(kinds)):
             return "types are mixed: expected IPv4, IPv6, router keys, ASPAs"
         for family, rows in self.prefixes.items():
-            rising, _ = _compare_neighbors(_columns(family, rows))
+            rising, _ = compare_neighbors(list(_columns(family, rows).values()))
             if (wrong := _first(rising)) is not None:
                 return f"{_place(family, wrong + 1, rows)}: expected before its predecessor"
         if _falls(list(map(_key_order, self.keys))):
@@ -183,7 +184,7 @@ class Payload:
         for family, rows in self.prefixes.items():
             columns = _columns(family, rows)
             order = np.lexsort(list(columns.values()))
-            _, equal = _compare_neighbors({name: column[order] for name, column in columns.items()})
+            _, equal = compare_neighbors([column[order] for column in columns.values()])
             if equal.any():
                 return f"{int(equal.sum())} of {len(rows)} IPv{family} VRPs come again"
         return ""
@@ -251,17 +252,6 @@ def _columns(family: int, rows: npt.NDArray[Any]) -> Columns:
         high, low = (rows["address"][:, word].astype(np.uint64) for word in (0, 1))
     rest = {name: rows[name].astype(np.uint64) for name in ("max_length", "length", "asn")}
     return {"high": high, "low": low, **rest}
-
-
-def _compare_neighbors(columns: Columns) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-    """For each row but the last: whether the next one is greater, and whether it is equal."""
-    count = max(0, len(columns["high"]) - 1)
-    greater, equal = np.zeros(count, np.bool_), np.ones(count, np.bool_)
-    for column in columns.values():
-        before, after = column[:-1], column[1:]
-        greater |= equal & (after > before)
-        equal &= after == before
-    return greater, equal
 
 
 def _key_order(octets: bytes) -> tuple[bytes, int, bytes, int]:

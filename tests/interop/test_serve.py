@@ -7,6 +7,9 @@ import time
 
 import pytest
 
+from rtr_server.endpoint import Endpoint
+from rtr_server.tools.dump import fetch
+
 START_SECONDS = 60
 
 
@@ -52,3 +55,14 @@ def test_only_what_has_not_expired_is_served(start_cache, rtrclient, tmp_path):
     later = int(time.time()) + 3600
     cache = start_cache(write_set(tmp_path / "half.json", [1, later]))
     assert rtrclient(cache.port) == {"192.0.2.16/28-28 AS64497"}
+
+
+@pytest.mark.interop
+@pytest.mark.parametrize("options", [[], ["::1"]])
+def test_c47_plain_tcp_on_any_port_of_either_family(start_cache, vrp_file, free_port, options):
+    """What `--listen` names is served; `start_cache` listens on an IPv4 port of its choice."""
+    more = [(host, free_port()) for host in options]
+    listen = [word for host, port in more for word in ("--listen", f"[{host}]:{port}")]
+    cache = start_cache(vrp_file({"192.0.2.0/24-24 AS64496"}), *listen)
+    for host, port in [("127.0.0.1", cache.port), *more]:
+        assert len(fetch(Endpoint(host, port)).snapshot) == 1

@@ -10,18 +10,14 @@ import pytest
 
 import rov
 from rov import Aspa, Prefix, RouterKey, Snapshot, Vrp
-from rtr_server.cache import wire
 from rtr_server.cache.history import History, new_history
 from rtr_server.protocol.decode import PduReader
 from rtr_server.protocol.errors import is_fatal
 from rtr_server.protocol.pdu import (
     AspaPdu,
     CacheReset,
-    EndOfData,
-    ErrorReport,
     PrefixPdu,
     ResetQuery,
-    RouterKeyPdu,
     SerialNotify,
     SerialQuery,
 )
@@ -125,8 +121,7 @@ def test_c05_prefixes_have_no_host_bits_and_lengths_in_order(version):
     assert len(found) == 6, "5 VRPs, then one withdrawn"
     payload = Payload([Part(pdu[1], pdu) for pdu in found])
     assert payload.bad_prefix() == ""
-    for bad in (dict(prefix="192.0.2.1/24"), dict(max_length=23), dict(max_length=33)):
-        prefix, max_length = bad.get("prefix", "192.0.2.0/24"), bad.get("max_length", 24)
+    for prefix, max_length in (("192.0.2.1/24", 24), ("192.0.2.0/24", 23), ("192.0.2.0/24", 33)):
         with pytest.raises(rov.RovError):
             Snapshot.from_vrps([Vrp(Prefix.parse(prefix), max_length, 64496)])
 
@@ -171,14 +166,18 @@ def test_c17_router_keys_are_one_by_ski_spki_and_asn_together(tmp_path):
     ],
 )
 def test_c18_c19_one_aspa_per_customer_with_the_union_and_as_0_only_alone(tmp_path, rows, providers):
-    aspas = [{"customer_asid": customer, "providers": given, "expires": 4_000_000_000} for customer, given in rows]
+    aspas = [
+        {"customer_asid": customer, "providers": given, "expires": 4_000_000_000} for customer, given in rows
+    ]
     (pdu,) = decoded(history_of(rpki_client(tmp_path, roas=[], aspas=aspas)).full(2).payload)
     assert pdu == AspaPdu(2, True, Aspa(5, providers))
 
 
 def test_c19_an_aspa_without_providers_is_never_announced(tmp_path):
     with pytest.raises(rov.RovError, match="at least one provider"):
-        rpki_client(tmp_path, roas=[], aspas=[{"customer_asid": 5, "providers": [], "expires": 4_000_000_000}])
+        rpki_client(
+            tmp_path, roas=[], aspas=[{"customer_asid": 5, "providers": [], "expires": 4_000_000_000}]
+        )
 
 
 def test_c20_c21_replaced_by_one_announcement_withdrawn_in_twelve_octets():

@@ -38,6 +38,7 @@ from rtr_server.protocol.session import CacheSession
 SID = 7
 V4 = Vrp(Prefix.parse("192.0.2.0/24"), 24, 64496)
 V6 = Vrp(Prefix.parse("2001:db8::/32"), 48, 64497)
+LOW, OTHER = Vrp(Prefix.parse("10.0.0.0/8"), 8, 1), Vrp(Prefix.parse("198.51.100.0/24"), 24, 64496)
 KEY = RouterKey(64496, bytes(20), bytes(91))
 ASPA = Aspa(64496, (64497,))
 
@@ -333,10 +334,63 @@ def announce(vrp, flag=True, version=2):
     return PrefixPdu(version, flag, vrp)
 
 
-def test_mirror_takes_a_full_set_in_any_order():
-    mirror = begin_full(AspaPdu(2, True, ASPA), announce(V6), RouterKeyPdu(2, True, KEY), announce(V4))
-    assert mirror.snapshot == Snapshot.from_vrps([V4, V6], [ASPA], [KEY])
+@pytest.mark.parametrize("version", [0, 1])
+def test_mirror_takes_a_full_set_in_any_order_before_version_2(version):
+    pdus = [announce(V6, True, version), announce(V4, True, version), announce(LOW, True, version)]
+    keys = [RouterKeyPdu(version, True, KEY)][:version]
+    mirror = begin_full(*keys, pdus[0], pdus[2], pdus[1], version=version)
+    assert mirror.snapshot == Snapshot.from_vrps([LOW, V4, V6], [], [KEY][:version])
     assert mirror.events()[-1] == SnapshotReceived(mirror.snapshot, SID, 5)
+
+
+KEY_2, ASPA_2 = RouterKey(64497, b"\1" * 20, bytes(91)), Aspa(64499, (7,))
+IN_ORDER = [
+    *[announce(V4), announce(LOW), announce(V6), RouterKeyPdu(2, True, KEY), RouterKeyPdu(2, True, KEY_2)],
+    *[AspaPdu(2, True, ASPA), AspaPdu(2, True, ASPA_2)],
+]
+
+
+def test_mirror_takes_a_full_set_in_order():
+    mirror = begin_full(*IN_ORDER)
+    assert mirror.snapshot == Snapshot.from_vrps([LOW, V4, V6], [ASPA, ASPA_2], [KEY, KEY_2])
+
+
+@pytest.mark.parametrize("first", range(len(IN_ORDER) - 1))
+def test_c23_mirror_refuses_any_two_neighbours_changed(first):
+    changed = [*IN_ORDER]
+    changed[first : first + 2] = changed[first + 1], changed[first]
+    mirror = begin_full(*changed)
+    report = failed(mirror.session, 11)
+    assert report.pdu == IN_ORDER[first].encode()
+    assert mirror.snapshot is None
+
+
+@pytest.mark.parametrize(
+    "pdus",
+    [
+        [announce(V4, False), announce(OTHER)],
+        [announce(V4, False), announce(LOW, False)],
+        [RouterKeyPdu(2, False, KEY), RouterKeyPdu(2, True, KEY_2)],
+        [AspaPdu(2, False, Aspa(64496, ())), AspaPdu(2, True, ASPA_2)],
+        [announce(Vrp(V4.prefix, 25, 1)), announce(Vrp(V4.prefix, 26, 1))],
+        [announce(Vrp(V4.prefix, 25, 1)), announce(Vrp(V4.prefix, 25, 2))],
+        [announce(Vrp(Prefix.parse("10.0.0.0/8"), 24, 1)), announce(Vrp(Prefix.parse("10.0.0.0/9"), 24, 1))],
+    ],
+)
+def test_c23_mirror_refuses_a_diff_out_of_order(pdus):
+    base = Snapshot.from_vrps([LOW, V4], [ASPA], [KEY])
+    mirror = Mirror(asked(session_id=SID, serial=4), base)
+    give(mirror, CacheResponse(2, SID), *pdus, end())
+    assert failed(mirror.session, 11).pdu == pdus[1].encode()
+    assert mirror.snapshot is base
+
+
+def test_mirror_takes_a_diff_in_order():
+    base = Snapshot.from_vrps([LOW, V4], [ASPA], [KEY])
+    mirror = Mirror(asked(session_id=SID, serial=4), base)
+    pdus = [announce(OTHER), announce(LOW, False), announce(V4, False), RouterKeyPdu(2, True, KEY_2)]
+    give(mirror, CacheResponse(2, SID), *pdus, AspaPdu(2, False, Aspa(64496, ())), end())
+    assert mirror.snapshot == Snapshot.from_vrps([OTHER], [], [KEY, KEY_2])
 
 
 def test_mirror_shows_nothing_before_the_end():
@@ -346,13 +400,13 @@ def test_mirror_shows_nothing_before_the_end():
 
 
 def test_mirror_follows():
-    mirror = begin_full(announce(V4), AspaPdu(2, True, ASPA), RouterKeyPdu(2, True, KEY))
+    mirror = begin_full(announce(V4), RouterKeyPdu(2, True, KEY), AspaPdu(2, True, ASPA))
     give(mirror, SerialNotify(2, SID, 6))
     give(
         mirror,
         CacheResponse(2, SID),
-        announce(V6),
         announce(V4, False),
+        announce(V6),
         RouterKeyPdu(2, False, KEY),
         AspaPdu(2, True, Aspa(64496, (1, 2))),
         end(serial=6),
@@ -371,7 +425,8 @@ def test_mirror_starts_anew_on_a_full_response():
 
 
 def test_a_vrp_may_come_and_go_in_one_response():
-    mirror = begin_full(announce(V4), announce(V4, False), announce(V6), announce(V4))
+    there, gone, v6 = announce(V4, True, 1), announce(V4, False, 1), announce(V6, True, 1)
+    mirror = begin_full(there, gone, v6, there, version=1)
     assert mirror.snapshot == Snapshot.from_vrps([V4, V6])
     assert begin_full(announce(V4), announce(V4, False)).snapshot == Snapshot.empty()
 
