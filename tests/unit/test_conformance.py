@@ -276,9 +276,11 @@ FILE = re.compile(r"`([\w/]+\.py)`")
 def numbers_of(path):
     """The numbers that the names of tests bear, and the ids of their parameters, which begin with them."""
     text = path.read_text()
-    names = " ".join(re.findall(r"def (test_\w+)", text))
+    names = " ".join(re.findall(r"def (test_\w+|c\d\d_\w+)", text))
     ids = " ".join(re.findall(r'"((?:C\d\d\b ?)+)', text))
-    return {f"C{number}" for number in re.findall(r"_c(\d\d)(?=_)", names)} | set(re.findall(r"C\d\d", ids))
+    return {f"C{number}" for number in re.findall(r"(?:_|\b)c(\d\d)(?=_)", names)} | set(
+        re.findall(r"C\d\d", ids)
+    )
 
 
 def test_every_number_has_a_test_and_the_documentation_names_it():
