@@ -306,7 +306,7 @@ async def syncs(served, signed, synchronize):
 
 
 @pytest.mark.skipif(not has_md5(), reason="this kernel has no TCP-MD5")
-def test_tcp_md5_lets_in_who_has_the_key(run, serve, make_snapshot, synchronize, tmp_path):
+def test_c50_tcp_md5_lets_in_who_has_the_key(run, serve, make_snapshot, synchronize, tmp_path):
     key, other = tmp_path / "key", tmp_path / "other"
     key.write_text("x" * 80 + "\n")
     other.write_text("hex:" + "0f" * 16)
@@ -332,7 +332,7 @@ def test_tcp_md5_lets_in_who_has_the_key(run, serve, make_snapshot, synchronize,
     run(scenario)
 
 
-def test_tcp_ao_works_or_says_what_the_kernel_lacks(run, serve, make_snapshot, synchronize, tmp_path):
+def test_c50_tcp_ao_works_or_says_what_the_kernel_lacks(run, serve, make_snapshot, synchronize, tmp_path):
     key = tmp_path / "key"
     key.write_text("secret")
     settings = AuthenticationOption(key=key, send_id=7, receive_id=9)
@@ -382,7 +382,7 @@ def test_what_cannot_be_had_changes_nothing(run, serve, make_snapshot, tmp_path,
 
 
 @pytest.mark.parametrize("text", ["", "hex:0", "hex:zz", "x" * 81, "hex:" + "00" * 81])
-def test_keys_that_are_none(tmp_path, text):
+def test_c50_keys_that_are_none(tmp_path, text):
     path = tmp_path / "key"
     path.write_text(text)
     with pytest.raises(TransportError, match="key: "):

@@ -56,7 +56,7 @@ async def subsystem(connection, **options):
     [{}, {"username": "r2", "client_keys": None, "password": "correct horse"}],
     ids=["key", "password"],
 )
-def test_a_full_set_over_ssh(run, serve, make_snapshot, settings, login, synchronize, logged, options):
+def test_c49_a_full_set_over_ssh(run, serve, make_snapshot, settings, login, synchronize, logged, options):
     data = make_snapshot(60_000)
 
     async def scenario():
@@ -82,7 +82,7 @@ def test_a_full_set_over_ssh(run, serve, make_snapshot, settings, login, synchro
     ],
     ids=["none", "only none", "wrong password", "unknown user"],
 )
-def test_logins_that_are_refused(run, serve, make_snapshot, settings, login, eventually, options):
+def test_c49_logins_that_are_refused(run, serve, make_snapshot, settings, login, eventually, options):
     async def scenario():
         served = serve(make_snapshot(3), listen={"ssh": settings})
         with pytest.raises(asyncssh.PermissionDenied):
@@ -103,7 +103,7 @@ def test_somebody_elses_key_is_refused(run, serve, make_snapshot, settings, logi
     run(scenario)
 
 
-def test_nothing_but_the_subsystem(run, serve, make_snapshot, settings, login, synchronize):
+def test_c49_nothing_but_the_subsystem(run, serve, make_snapshot, settings, login, synchronize):
     """No shell, no command, no terminal, no other subsystem, no forwarding; one session a connection."""
 
     async def scenario():

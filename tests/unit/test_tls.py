@@ -97,7 +97,9 @@ def test_a_full_set_over_tls_with_both_certificates(
         (("127.0.0.1",), {"not_before": PAST, "not_after": PAST + datetime.timedelta(1)}, "has expired"),
     ],
 )
-def test_certificates_that_are_refused(run, serve, make_snapshot, authority, logged, names, dates, reason):
+def test_c48_certificates_that_are_refused(
+    run, serve, make_snapshot, authority, logged, names, dates, reason
+):
     async def scenario():
         served = serve(make_snapshot(3), listen=authority.listen())
         await refused(served, authority.client(*names, **dates))
