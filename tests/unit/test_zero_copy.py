@@ -1,4 +1,4 @@
-"""Columns of the right dtype are used where they lie, without a copy, and stay writeable to who made them."""
+"""Columns of the right dtype are used where they lie, without a copy; the caller may write to his own."""
 
 from __future__ import annotations
 
