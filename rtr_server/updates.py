@@ -165,11 +165,15 @@ class Updates:
         self._loader.serve(Serving(str(path), int(self._clock()), 0, tuple(self._versions())))
 
     async def first(self) -> None:
-        """Load before anyone may connect. A feed that is down may come up: then without, or as saved."""
+        """Load before anyone may connect. Without a usable set, what was saved is served, if anything was.
+
+        A feed that is down may come up; one that is wrong for good ends the start, unless there is a saved
+        set: to have routers go without would be the worse of the two.
+        """
         try:
             await self._load()
         except FeedError as error:
-            if not error.temporary:
+            if not error.temporary and not self.history.ready():
                 raise
             await self._first_without_feed(error)
 

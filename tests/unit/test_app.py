@@ -90,9 +90,10 @@ class Router:
             self.seen += self.mirror.events()
 
 
-def daemon(scenario, first, *, listen=(ANYWHERE,), **options):
+def daemon(scenario, first, *, listen=(ANYWHERE,), state=None, **options):
     """Run a daemon with a feed that begins with ``first``, and the scenario once it has started."""
-    config = build_config({"listen": list(listen), "limits": {"notify_interval": "50ms"}})
+    tables = {"listen": list(listen), "limits": {"notify_interval": "50ms"}}
+    config = build_config(tables if state is None else {**tables, "state": {"directory": str(state)}})
 
     async def main():
         feed = Feed(first)
@@ -277,3 +278,19 @@ def test_an_optional_endpoint_may_be_missing(caplog):
 
     daemon(scenario, vrps(1), listen=(ANYWHERE, {"address": "203.0.113.1:0", "optional": True}))
     assert len(events(caplog, "endpoint left out")) == 1
+
+
+def test_a_feed_that_is_wrong_for_good_does_not_end_a_start_with_a_saved_set(caplog, tmp_path):
+    async def served(cache, feed):
+        async with Router(cache.endpoints[0], 1) as router:
+            assert asns((await router.until(SnapshotReceived)).snapshot) == [1, 2]
+
+    async def never(cache, feed):
+        raise AssertionError("it started")
+
+    wrong = FeedError("no VRP file")
+    with pytest.raises(FeedError, match="no VRP file"):
+        daemon(never, wrong, state=tmp_path / "state")
+    daemon(served, vrps(1, 2), state=tmp_path / "state")
+    daemon(served, wrong, state=tmp_path / "state")
+    assert len(events(caplog, "no data yet, serving the saved set")) == 1
