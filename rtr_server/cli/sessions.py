@@ -18,6 +18,7 @@ from rtr_server.cli.control import FAILURES, socket_options, socket_path
 from rtr_server.cli.shared import INTERRUPTED, fail
 from rtr_server.control.client import ControlClient
 from rtr_server.sessions import EndedRow, ErrorRow, Listing, SessionRow
+from rtr_server.transport.record import ASKED, FIRST
 
 WATCH_INTERVAL = 1.0
 """Seconds between two looks with ``--watch``."""
@@ -161,7 +162,8 @@ def _table(rows: list[SessionRow], width: int) -> Table:
 def _cells(row: SessionRow, *, wide: bool) -> list[Text]:
     version = "-" if row.version is None else str(row.version)
     serial = "-" if row.serial is None else str(row.serial)
-    reset = "none" if row.reset_age is None else f"{span(row.reset_age)} ago: {row.reset_why}"
+    why = row.reset_why or ""
+    reset = "none" if row.reset_age is None else f"{span(row.reset_age)} {why if wide else _short(why)}"
     sizes = [size(row.octets_in)] if wide else []
     texts = [str(row.number), row.peer, row.transport, version, serial]
     return [
@@ -178,6 +180,11 @@ def _lag(row: SessionRow) -> str:
     if row.behind == 0:
         return "0"
     return f"{row.behind} {span(row.lag)}" if row.lag is not None else f"{row.behind} (lost)"
+
+
+def _short(why: str) -> str:
+    """A reason for a reset in one word, for narrow terminals."""
+    return {FIRST: "first", ASKED: "asked"}.get(why, "old" if why.startswith("serial ") else why)
 
 
 def _ended_line(row: EndedRow) -> Text:
