@@ -7,12 +7,20 @@ from itertools import islice
 from typing import Any
 
 import click
-import msgspec
 from rich.table import Table
 from rich.text import Text
 
 from rov._render import printed
-from rov.cli.shared import EXIT_FOUND, busy, json_option, read_vrps, strict_option, warn_skipped
+from rov.cli.shared import (
+    EXIT_FOUND,
+    busy,
+    json_option,
+    json_text,
+    plain,
+    read_vrps,
+    strict_option,
+    warn_skipped,
+)
 from rov.delta import Delta
 from rov.diff import STATES, RouteChange, RouteDiff, by_asn, by_trust_anchor
 from rov.rib import read_table
@@ -91,19 +99,11 @@ def _found(delta: Delta | None, routes: RouteDiff | None) -> set[str]:
     return found
 
 
-def _plain(element: Vrp | Aspa | RouterKey) -> dict[str, Any]:
-    if isinstance(element, Vrp):
-        return {"prefix": str(element.prefix), "max_length": element.max_length, "asn": element.asn}
-    if isinstance(element, Aspa):
-        return {"customer": element.customer, "providers": element.providers}
-    return {"asn": element.asn, "ski": element.ski.hex().upper()}
-
-
 def _part(snapshot: Snapshot) -> dict[str, Any]:
     return {
-        "vrps": [_plain(vrp) for vrp in snapshot],
-        "aspas": [_plain(aspa) for aspa in snapshot.aspas],
-        "router_keys": [_plain(key) for key in snapshot.router_keys],
+        "vrps": [plain(vrp) for vrp in snapshot],
+        "aspas": [plain(aspa) for aspa in snapshot.aspas],
+        "router_keys": [plain(key) for key in snapshot.router_keys],
     }
 
 
@@ -113,7 +113,7 @@ def _route(change: RouteChange) -> dict[str, Any]:
         "origin": change.origin,
         "before": change.before.label,
         "after": change.after.label,
-        "causes": [_plain(vrp) for vrp in change.causes],
+        "causes": [plain(vrp) for vrp in change.causes],
     }
 
 
@@ -134,7 +134,7 @@ def _json(old: Snapshot, new: Snapshot, delta: Delta | None, routes: RouteDiff |
             for before in STATES
         }
         answer["routes"] = [_route(change) for change in routes.changes()]
-    return msgspec.json.format(msgspec.json.encode(answer), indent=2).decode() + "\n"
+    return json_text(answer)
 
 
 def _named(counts: dict[Any, Any]) -> dict[str, Any]:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import click
-import msgspec
 from rich.table import Table
 from rich.text import Text
 
 from rov._render import iso, printed
 from rov.archive import Change, History, Update
-from rov.cli.shared import AsnType, busy, json_option
+from rov.cli.shared import AsnType, busy, json_option, json_text, plain
 from rov.errors import ArchiveError
 from rov.formats.times import parse_time
 from rov.types import Prefix, Vrp
@@ -48,7 +47,7 @@ def history(prefix: str, asn: int | None, folder: str, at: int | None, as_json: 
     with busy(f"reading {folder}"):
         if at is not None:
             answer = _moment(known, wanted, asn, at)
-            click.echo(_json(answer) if as_json else _moment_text(answer), nl=False)
+            click.echo(json_text(answer) if as_json else _moment_text(answer), nl=False)
             return
         updates = list(known.updates())
         if not updates:
@@ -58,22 +57,14 @@ def history(prefix: str, asn: int | None, folder: str, at: int | None, as_json: 
     last = updates[-1]
     if as_json:
         answer = {**first, "until": last.time, "changes": [_change(change) for change in changes]}
-        click.echo(_json(answer), nl=False)
+        click.echo(json_text(answer), nl=False)
     else:
         click.echo(_story(first, changes, asn, updates[0], last), nl=False)
 
 
-def _json(answer: dict[str, Any]) -> str:
-    return msgspec.json.format(msgspec.json.encode(answer), indent=2).decode() + "\n"
-
-
-def _vrp(vrp: Vrp) -> dict[str, Any]:
-    return {"prefix": str(vrp.prefix), "max_length": vrp.max_length, "asn": vrp.asn}
-
-
 def _moment(known: History, prefix: Prefix, asn: int | None, at: int) -> dict[str, Any]:
     covering = known.covering(prefix, at=at)
-    answer: dict[str, Any] = {"prefix": str(prefix), "at": at, "covering": [_vrp(vrp) for vrp in covering]}
+    answer: dict[str, Any] = {"prefix": str(prefix), "at": at, "covering": [plain(vrp) for vrp in covering]}
     if asn is not None:
         answer |= {"asn": asn, "state": known.state(prefix, asn, at=at).label}
     return answer
@@ -105,12 +96,12 @@ def _change(change: Change) -> dict[str, Any]:
         "serial": update.serial,
         "source": update.source,
         "why": update.why,
-        "withdrawn": [_vrp(vrp) for vrp in change.withdrawn],
-        "announced": [_vrp(vrp) for vrp in change.announced],
+        "withdrawn": [plain(vrp) for vrp in change.withdrawn],
+        "announced": [plain(vrp) for vrp in change.announced],
     }
     if change.before is not None and change.after is not None:
         answer |= {"before": change.before.label, "after": change.after.label}
-        answer["causes"] = [_vrp(vrp) for vrp in change.causes]
+        answer["causes"] = [plain(vrp) for vrp in change.causes]
     return answer
 
 

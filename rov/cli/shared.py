@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 import click
+import msgspec
 from rich.console import Console
 
 from rov._rows import asn_of
 from rov.formats import ReadReport, read_report
 from rov.index import VrpIndex
-from rov.types import MAX_ASN
+from rov.types import MAX_ASN, Aspa, RouterKey, Vrp
 
 EXIT_FOUND = 1
 EXIT_ERROR = 2
@@ -85,3 +86,17 @@ def read_index(path: str, strict: bool) -> VrpIndex:
     warn_skipped(path, report)
     with busy(f"indexing {path}"):
         return VrpIndex(report.snapshot)
+
+
+def json_text(answer: Any) -> str:
+    """An answer as indented JSON."""
+    return msgspec.json.format(msgspec.json.encode(answer), indent=2).decode() + "\n"
+
+
+def plain(element: Vrp | RouterKey | Aspa) -> dict[str, Any]:
+    """An element of a payload as plain values, under the names that all commands use."""
+    if isinstance(element, Vrp):
+        return {"prefix": str(element.prefix), "max_length": element.max_length, "asn": element.asn}
+    if isinstance(element, Aspa):
+        return {"customer": element.customer, "providers": element.providers}
+    return {"asn": element.asn, "ski": element.ski.hex().upper()}

@@ -5,16 +5,23 @@ from __future__ import annotations
 from typing import Any
 
 import click
-import msgspec
 from rich.table import Table
 from rich.text import Text
 
 from rov import slurm
 from rov._render import printed
-from rov.cli.shared import EXIT_ERROR, busy, json_option, read_vrps, strict_option, warn_skipped
+from rov.cli.shared import (
+    EXIT_ERROR,
+    busy,
+    json_option,
+    json_text,
+    plain,
+    read_vrps,
+    strict_option,
+    warn_skipped,
+)
 from rov.errors import SlurmError
 from rov.slurm import Applied, Assertion, Effect, Filter, Slurm
-from rov.types import Aspa, RouterKey, Vrp
 
 EXAMPLES = 3
 """Elements that are named of those that a filter removes."""
@@ -48,7 +55,7 @@ def check(files: tuple[str, ...], path: str | None, allow_overlap: bool, as_json
         with busy("applying"):
             applied = loaded.apply(report.snapshot, examples=EXAMPLES)
     if as_json:
-        click.echo(_json(_answer(loaded, applied)), nl=False)
+        click.echo(json_text(_answer(loaded, applied)), nl=False)
         return 0
     for warning in loaded.warnings:
         click.echo(f"rov: warning: {warning}", err=True)
@@ -56,29 +63,17 @@ def check(files: tuple[str, ...], path: str | None, allow_overlap: bool, as_json
     return 0
 
 
-def _json(answer: dict[str, Any]) -> str:
-    return msgspec.json.format(msgspec.json.encode(answer), indent=2).decode() + "\n"
-
-
 def _tell_faults(error: SlurmError, as_json: bool) -> None:
     """All faults, a line each; as JSON on stdout if that is asked for."""
     if as_json:
         faults = [{"file": file, "path": path, "fault": what} for file, path, what in error.faults]
-        click.echo(_json({"valid": False, "count": error.count, "faults": faults}), nl=False)
+        click.echo(json_text({"valid": False, "count": error.count, "faults": faults}), nl=False)
         return
     for file, path, what in error.faults:
         place = f"{file}: {path}" if path else file
         click.echo(f"rov: error: {' '.join(f'{place}: {what}'.split())}", err=True)
     if error.count > len(error.faults):
         click.echo(f"rov: error: and {error.count - len(error.faults)} more", err=True)
-
-
-def _plain(element: Vrp | RouterKey | Aspa) -> dict[str, Any]:
-    if isinstance(element, Vrp):
-        return {"prefix": str(element.prefix), "max_length": element.max_length, "asn": element.asn}
-    if isinstance(element, Aspa):
-        return {"customer": element.customer, "providers": element.providers}
-    return {"asn": element.asn, "ski": element.ski.hex().upper()}
 
 
 def _entry(entry: Filter | Assertion) -> dict[str, Any]:
@@ -88,7 +83,7 @@ def _entry(entry: Filter | Assertion) -> dict[str, Any]:
 def _effect(effect: Effect, name: str) -> dict[str, Any]:
     shown = {**_entry(effect.entry), name: effect.count}
     if name == "removes":
-        shown["examples"] = [_plain(element) for element in effect.examples]
+        shown["examples"] = [plain(element) for element in effect.examples]
     return shown
 
 
