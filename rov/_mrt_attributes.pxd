@@ -208,21 +208,22 @@ cdef inline bint origin_of(const Attributes* a, uint32_t* origin, uint8_t* flags
 
 
 cdef inline bint put_path(Buffer* out, Cursor path, uint8_t as_size, int most) noexcept nogil:
-    """Append the ASes of the first so many places of a path (-1: of all), confederations left out."""
+    """Append the ASes of the first so many places of a path (-1: of all).
+
+    Confederations are left out, and so are the members of an AS_SET, which takes one place.
+    """
     cdef Segment segment
     cdef int n
     while left(&path) and most != 0:
         if not next_segment(&path, as_size, &segment):
             return True
-        if is_confed(&segment):
-            continue
-        n = segment.count
-        if segment.kind == SEGMENT_SEQUENCE:
-            if 0 <= most < n:
-                n = most
-            most -= n if most > 0 else 0
-        elif most > 0 and n:
+        if segment.kind == SEGMENT_SET and segment.count and most > 0:
             most -= 1
+        if segment.kind != SEGMENT_SEQUENCE:
+            continue
+        n = segment.count if most < 0 else min(most, <int>segment.count)
+        if most > 0:
+            most -= n
         if not reserve(out, <size_t>n * 4):
             return False
         while n:

@@ -70,14 +70,14 @@ cdef class Peers:
         >>> Peers().columns()[2].tolist()
         [0]
         """
-        cdef uint32_t i
-        families = np.zeros(self.count, np.uint8)
-        addresses = np.zeros((self.count, 2), np.uint64)
-        asns = np.zeros(self.count, np.uint32)
+        cdef uint32_t i, count = self.count   # a thread that parses may add more meanwhile
+        families = np.zeros(count, np.uint8)
+        addresses = np.zeros((count, 2), np.uint64)
+        asns = np.zeros(count, np.uint32)
         cdef uint8_t[::1] family = families
         cdef uint64_t[:, ::1] address = addresses
         cdef uint32_t[::1] asn = asns
-        for i in range(self.count):
+        for i in range(count):
             family[i] = self.rows[i].family
             address[i, 0] = self.rows[i].high
             address[i, 1] = self.rows[i].low

@@ -1,4 +1,4 @@
-"""MRT dumps: how they are recognised, and what is told of what was left out."""
+"""Reading MRT dumps: how they are recognised, and what is told of what was left out."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import struct
 from collections.abc import Iterator
 
 from rov import _mrt
+from rov._mrt_peers import Peers
 from rov.errors import RibFileError
+from rov.rib.columns import Columns, Families
 from rov.rib.table import RibCounts
 
 _HEADER = struct.Struct(">IHHI")
@@ -29,38 +31,72 @@ def is_mrt(head: bytes) -> bool:
     return kind in _TYPES and subtype <= _MAX_SUBTYPE and size <= _mrt.MAX_RECORD
 
 
-def mrt_warnings(name: str, parser: _mrt.Parser) -> Iterator[str]:
-    """What a parser at its end has to say of bad records and of a tail cut off.
+class MrtReader:
+    """Reads the records of one dump; the arguments are those of ``_mrt.Parser``.
 
-    >>> from rov._mrt_peers import Peers
-    >>> parser = _mrt.Parser(Peers())
-    >>> parser.feed(bytes(5)), parser.parse(), list(mrt_warnings("x", parser))
-    (None, False, ['x: cut short: 5 octets at offset 0 are no whole record'])
+    >>> reader = MrtReader("x", Peers())
+    >>> list(reader.rows(iter([bytes(5)]))), list(reader.warnings())
+    ([], ['x: cut short: 5 octets at offset 0 are no whole record'])
     """
-    for offset, kind, subtype, fault in parser.named():
-        yield f"{name}: offset {offset}: record of type {kind}, subtype {subtype}: {_mrt.FAULTS[fault]}"
-    if parser.pending():
-        yield f"{name}: cut short: {parser.pending()} octets at offset {parser.offset} are no whole record"
 
+    format = "MRT"
+    tells_peers = True
 
-def mrt_counts(name: str, parser: _mrt.Parser) -> RibCounts:
-    """What a parser at its end has seen; RibFileError if it has found bad records and no sound one.
+    def __init__(
+        self,
+        name: str,
+        peers: Peers,
+        *,
+        distinct: bool = False,
+        paths: bool = False,
+        multicast: bool = False,
+        local: bool = False,
+    ) -> None:
+        self.name = name
+        self.parser = _mrt.Parser(peers, distinct, paths, multicast, local)
 
-    >>> from rov._mrt_peers import Peers
-    >>> mrt_counts("x", _mrt.Parser(Peers())).entries
-    0
-    """
-    seen = parser.counts()
-    if seen["bad"] and seen["bad"] >= seen["records"]:
-        offset, _, _, fault = parser.named()[0]
-        raise RibFileError(name, f"no sound MRT record, the first at offset {offset}: {_mrt.FAULTS[fault]}")
-    return RibCounts(
-        entries=seen["entries"],
-        as_set=seen["as_set"],
-        empty_path=seen["empty_path"],
-        withdrawn=seen["withdrawn"],
-        unknown_peers=seen["unknown_peers"],
-        malformed=seen["malformed"],
-        skipped=seen["bad"],
-        passed=seen["passed"] + seen["local"],
-    )
+    def stops(self, pieces: Iterator[bytes]) -> Iterator[None]:
+        """Read on from stop to stop: at each, what waits in ``parser`` is to be taken.
+
+        RibFileError: there is no sound record.
+        """
+        for piece in pieces:
+            self.parser.feed(piece)
+            while self.parser.parse():
+                yield
+            yield
+        seen = self.parser.counts()
+        if seen["bad"] and seen["bad"] >= seen["records"]:
+            offset, _, _, fault = self.parser.named()[0]
+            reason = f"no sound MRT record, the first at offset {offset}: {_mrt.FAULTS[fault]}"
+            raise RibFileError(self.name, reason)
+
+    def rows(self, pieces: Iterator[bytes]) -> Iterator[Families]:
+        """The rows of both families, at most some 200,000 at a time."""
+        for _ in self.stops(pieces):
+            ipv4, ipv6 = self.parser.take_rows()
+            if ipv4[1] or ipv6[1]:
+                yield Columns.of(4, ipv4), Columns.of(6, ipv6)
+
+    def warnings(self) -> Iterator[str]:
+        """What is to be said of the first bad records, and of a tail cut off."""
+        for offset, kind, subtype, fault in self.parser.named():
+            where = f"{self.name}: offset {offset}"
+            yield f"{where}: record of type {kind}, subtype {subtype}: {_mrt.FAULTS[fault]}"
+        if octets := self.parser.pending():
+            where = f"{octets} octets at offset {self.parser.offset}"
+            yield f"{self.name}: cut short: {where} are no whole record"
+
+    def counts(self) -> RibCounts:
+        """What was seen so far."""
+        seen = self.parser.counts()
+        return RibCounts(
+            entries=seen["entries"],
+            as_set=seen["as_set"],
+            empty_path=seen["empty_path"],
+            withdrawn=seen["withdrawn"],
+            unknown_peers=seen["unknown_peers"],
+            malformed=seen["malformed"],
+            skipped=seen["bad"],
+            passed=seen["passed"] + seen["local"],
+        )

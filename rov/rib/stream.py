@@ -6,7 +6,7 @@ import io
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from queue import Empty, Queue
 from typing import IO, Any, TypeVar
 
@@ -46,7 +46,7 @@ class Source:
         self._read = 0
         self._size: int | None = None
 
-    def pieces(self) -> Iterator[bytes]:
+    def pieces(self) -> Generator[bytes]:
         """The unpacked octets in pieces; RibFileError if the dump cannot be read at all.
 
         Packed data that end too early or are damaged end the octets there, with a warning.
@@ -165,7 +165,7 @@ class _Rest(io.RawIOBase):
         return self._take(size)
 
 
-def ahead(items: Iterator[T], depth: int) -> Iterator[T]:
+def ahead(items: Iterator[T], depth: int) -> Generator[T]:
     """The same items, made in a thread that is at most so many of them ahead.
 
     An error of the maker is raised where its item would stand. A consumer that closes the iterator early
@@ -183,9 +183,14 @@ def ahead(items: Iterator[T], depth: int) -> Iterator[T]:
                 if closed.is_set():
                     return
                 queue.put((True, item))
+                # what was handed on must not be kept from being freed
+                del item
             queue.put((False, None))
         except BaseException as error:
             queue.put((False, error))
+        finally:
+            if isinstance(items, Generator):
+                items.close()
 
     thread = threading.Thread(target=make, name="rib-ahead", daemon=True)
     thread.start()

@@ -140,7 +140,7 @@ def test_mostly_bad_lines_are_refused(read):
     "text", ["", "\n\n", "% only\n", "192.0.2.0/24\n", "\x00\x01", "<html>", '"', "a,b\n1,2\n"]
 )
 def test_what_is_no_table_is_refused(read, text):
-    with pytest.raises(rov.RibFileError, match="expected a RIB dump"):
+    with pytest.raises(rov.RibFileError, match="expected an MRT dump"):
         read(text)
 
 
