@@ -559,10 +559,12 @@ cdef class Parser:
     cdef int table_dump(self, uint16_t subtype, Cursor body) noexcept nogil:
         """One entry; the collectors of the year 2000 wrote many behind one view and sequence number.
 
-        These had records four octets longer than they state: the first record of a dump tells, if its last
-        entry is cut off. Quagga's subtypes 3 and 4 are 1 and 2 with ASes of 4 octets.
+        These had records four octets longer than they state: the first record of a dump tells, if it has
+        several entries and the last one is cut off. Quagga's subtypes 3 and 4 are 1 and 2 with ASes of 4
+        octets.
         """
         cdef uint16_t view, sequence
+        cdef size_t entries = 0
         cdef int fault
         if not 1 <= subtype <= 4:
             self.seen.passed += 1
@@ -571,14 +573,15 @@ cdef class Parser:
             return FAULT_SHORT
         while True:
             fault = self.table_dump_entry(4 if subtype & 1 else 6, 4 if subtype > 2 else 2, &body)
+            entries += 1
             if fault != FAULT_NONE or left(&body) == 0:
-                return self.with_length_known(fault)
+                return self.with_length_known(fault, entries)
 
-    cdef int with_length_known(self, int fault) noexcept nogil:
+    cdef int with_length_known(self, int fault, size_t entries) noexcept nogil:
         """The fault of a TABLE_DUMP record; STOP_LONGER if it is to be read again with its true length."""
         if fault >= STOP_FULL:
             return fault
-        if self.lengths == LENGTHS_UNKNOWN and fault == FAULT_SHORT:
+        if self.lengths == LENGTHS_UNKNOWN and fault == FAULT_SHORT and entries > 1:
             self.lengths = LENGTHS_TRIED
             return STOP_LONGER
         if self.lengths == LENGTHS_TRIED and fault != FAULT_NONE:

@@ -6,7 +6,7 @@ which field means what.
 
 cimport cython
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
-from libc.string cimport memchr, memcpy
+from libc.string cimport memchr, memcmp, memcpy
 
 from rov._mrt_peers cimport NO_PEER, Peer, Peers
 from rov._mrt_rows cimport AS_SET, EMPTY_PATH, WITHDRAWN, Row, Rows, empty_rows, free_rows, put_row, take_rows
@@ -190,6 +190,11 @@ cdef bint read_prefix(Text address, Text length, ParsedPrefix* out) noexcept nog
     return fault == PARSE_OK
 
 
+cdef inline bint ends_add_path(Text kind) noexcept nogil:
+    """Whether bgpdump says that a line is of a session with ADD-PATH: BGP4MP_AP, TABLE_DUMP2_AP."""
+    return kind.size > 3 and memcmp(kind.at + kind.size - 3, b"_AP", 3) == 0
+
+
 cdef bint read_peer(Text address, Text asn, Peer* out) noexcept nogil:
     """The address and AS of a peer; the address is read as a prefix of full length."""
     cdef ParsedPrefix p
@@ -300,6 +305,7 @@ cdef class LineParser:
         cdef Row row
         cdef ParsedPrefix prefix
         cdef Peer peer
+        cdef int origin = self.at.origin
         cdef int n = split(line, self.separator, fields)
         none.at = line.at
         none.size = 0
@@ -311,7 +317,12 @@ cdef class LineParser:
                 return FAULT_NONE if n > 2 else FAULT_FIELDS
             if fields[self.at.kind].at[0] == b'W':
                 row.flags = WITHDRAWN
-        if n < self.needed - (row.flags == WITHDRAWN):
+            if ends_add_path(fields[0]):
+                # its path id stands before the path
+                if origin >= n or not read_number(fields[origin], &row.path_id):
+                    return FAULT_FIELDS
+                origin += 1
+        if n < self.needed + origin - self.at.origin - (row.flags == WITHDRAWN):
             return FAULT_FIELDS
         if not read_prefix(trimmed(fields[self.at.prefix]),
                            trimmed(fields[self.at.length]) if self.at.length >= 0 else none, &prefix):
@@ -328,7 +339,7 @@ cdef class LineParser:
         if row.flags == WITHDRAWN:
             self.rows += 1
             return FAULT_NONE if self.put(&row) else FAULT_MEMORY
-        return self.read_origins(trimmed(fields[self.at.origin]), &row)
+        return self.read_origins(trimmed(fields[origin]), &row)
 
     cdef int read_origins(self, Text origins, Row* row) noexcept nogil:
         """A row for each origin of the field: one, or several where the format has MOAS."""

@@ -16,7 +16,7 @@ _ADDRESS = re.compile(rb"(?:\d+\.\d+\.\d+\.\d+|[0-9a-fA-F]*:[0-9a-fA-F:.]*)$")
 _DIGITS = re.compile(rb"\d+$")
 _ORIGINS = re.compile(rb"[0-9_,.]+$")
 _ORIGIN = re.compile(rb"(?:(?i:AS)?[0-9.]+|\{[0-9, ]*\})$")
-_BGPDUMP = re.compile(rb"(?:BGP4MP(?:_ET)?|TABLE_DUMP2?|BGP)\|\d+(?:\.\d+)?\|")
+_BGPDUMP = re.compile(rb"(?:BGP4MP(?:_ET)?|TABLE_DUMP2?|BGP)(?:_AP)?\|\d+(?:\.\d+)?\|")
 
 _NAMES = {
     "prefix": ("prefix", "ip prefix", "ip_prefix", "network", "route", "cidr"),

@@ -66,6 +66,14 @@ def test_bgpdump(read):
     assert table.ipv4.carried_by(99).tolist() == [False] * 3
 
 
+def test_bgpdump_with_add_path(read):
+    line = "TABLE_DUMP2_AP|1452168107|B|10.0.15.1|65015|10.0.10.0/24|36|65015 65011|IGP|::|0|0||NAG||\n"
+    bad = "TABLE_DUMP2_AP|1452168107|B|10.0.15.1|65015|10.0.10.0/24|65015 65011|IGP|::|0|0||NAG||\n"
+    table = read(line + line + bad)
+    assert rows(table) == [("10.0.10.0/24", 65011, 1)]
+    assert table.counts.skipped == 1
+
+
 def test_ris_whois_states_the_number_of_peers(read):
     table = read("% comment\n\n64496\t192.0.2.0/24\t17\n{1,2}\t192.0.2.0/24\t1\n{3}\t192.0.2.0/24\t5\n")
     assert rows(table) == [("192.0.2.0/24", 0, 5), ("192.0.2.0/24", 64496, 17)]

@@ -1,0 +1,196 @@
+"""Every real MRT file, row by row against Debian's bgpdump -m; what differs is listed with its reason."""
+
+import ipaddress
+import subprocess
+import tarfile
+from collections import Counter
+from typing import NamedTuple
+
+import pytest
+
+import rov
+from rov._prefix import format_ipv4, format_ipv6
+from rov.rib import Flag
+from rov.rib import open as open_dump
+
+pytestmark = pytest.mark.realdata
+
+
+class Row(NamedTuple):
+    withdrawn: bool
+    prefix: str
+    origin: int
+    peer: str
+    peer_as: int
+    time: int
+
+
+def origin_of(path):
+    """The origin as bgpdump shows it: the last word, unless that is a set or a confederation."""
+    last = path.rsplit(" ", 1)[-1]
+    return int(last) if last.isdigit() else 0
+
+
+def address_of(text):
+    """An address in the form of RFC 5952: bgpdump writes :: for a single group of zeros, too."""
+    return str(ipaddress.ip_address(text))
+
+
+def rows_of_bgpdump(program, path):
+    ended = subprocess.run([program, "-m", str(path)], capture_output=True, check=False)
+    found = Counter()
+    for line in ended.stdout.decode("latin-1").splitlines():
+        fields = line.split("|")
+        if len(fields) > 5 and fields[2] in ("A", "B", "W"):
+            # with ADD-PATH the path id is a field of its own, before the path
+            add_path = fields[0].endswith("_AP")
+            address, length = fields[5].split("/")
+            row = Row(
+                withdrawn=fields[2] == "W",
+                prefix=f"{address_of(address)}/{length}",
+                origin=0 if fields[2] == "W" else origin_of(fields[7 if add_path else 6]),
+                peer=address_of(fields[3]),
+                peer_as=int(fields[4]),
+                # of RIB entries it prints the time of the record, or what memory holds (-t change)
+                time=0 if fields[2] == "B" else int(float(fields[1])),
+            )
+            found[row] += 1
+    return found
+
+
+def our_rows(path):
+    found = Counter()
+    with open_dump(path) as dump:
+        for batch in dump:
+            routes = batch.routes
+            texts = (format_ipv4 if routes.family == 4 else format_ipv6)(routes.addresses, routes.lengths)
+            named = [(str(peer.address).split("/")[0], peer.asn) for peer in dump.peers]
+            columns = (batch.has(Flag.WITHDRAWN), routes.origins, batch.peers, batch.times)
+            for text, gone, origin, peer, time in zip(
+                texts, *(column.tolist() for column in columns), strict=True
+            ):
+                found[Row(gone, text, origin, *named[peer], time)] += 1
+    return found, dump
+
+
+def of_rib(found):
+    """The rows without their times, of which bgpdump prints another in a RIB."""
+    without = Counter()
+    for row, times in found.items():
+        without[row._replace(time=0)] += times
+    return without
+
+
+SAME = {
+    "bgpdump_bview.64k_stream_overflow.gz": 23,
+    "bgpdump_bview.ipv4_unicast_add_path.gz": 62,
+    "bgpdump_updates.20020722.2238.gz": 825 + 2419,
+    "bgpdump_updates.20071015.1505.gz": 10_111 + 385,
+    "bgpdump_updates.20100722.2015.gz": 5_067 + 547,
+    "bgpdump_updates.et-header.2015.gz": 577_737 + 3,
+    "bgpdump_updates.long_withdrawal.gz": 4_096,
+    "namex-bgpd-rib-inet.mrt.gz": 3_426,
+    "pyasn_rib.20080501.0644_firstMB.bz2": 139_291,
+    "pyasn_rib.20140523.0600_firstMB.bz2": 270_005,
+    "ris.rrc06.updates.1427846400.gz": 1_435 + 122,
+    "ris_rrc15_2010.02_updates.20100227.1610.gz": 5_920 + 1_549,
+}
+"""Files whose rows are the same, and how many there are."""
+
+SAMPLES = {
+    "bird-mrtdump_bgp": 12,
+    "bird-mrtdump_rib": 18,
+    "bird6-mrtdump_bgp": 12,
+    "bird6-mrtdump_rib": 10,
+    "openbgpd_rib_table": 31,
+    "openbgpd_rib_table-mp": 0,  # BGP4MP_ENTRY, deprecated by RFC 6396: neither reads it
+    "openbgpd_rib_table-v2": 31,
+    "quagga_rib": 9,
+}
+"""The same of the files in mrtparse_daemon_samples.tar.gz."""
+
+
+def compare(program, path):
+    """What only we have, what only bgpdump has, how many rows we have."""
+    ours, dump = our_rows(path)
+    theirs = rows_of_bgpdump(program("bgpdump"), path)
+    if not any(row.time for row in theirs):
+        ours = of_rib(ours)
+    return ours - theirs, theirs - ours, sum(ours.values()), dump
+
+
+@pytest.mark.parametrize("name", SAME)
+def test_rows_are_those_of_bgpdump(data, program, name):
+    ours, theirs, count, dump = compare(program, data(f"mrt/{name}"))
+    assert (ours, theirs, count) == (Counter(), Counter(), SAME[name])
+    assert dump.counts.skipped == 0
+
+
+def test_rows_of_daemons_are_those_of_bgpdump(data, program, tmp_path):
+    with tarfile.open(data("mrt/mrtparse_daemon_samples.tar.gz")) as archive:
+        archive.extractall(tmp_path, filter="data")
+    for name, expected in SAMPLES.items():
+        ours, theirs, count, _ = compare(program, tmp_path / name)
+        assert (ours, theirs, count) == (Counter(), Counter(), expected), name
+
+
+# What differs
+
+
+def test_1999_withdrawals_of_the_legacy_type(data, program):
+    """bgpdump prints the address of the peer in place of the prefix that is withdrawn."""
+    path = data("mrt/ris_rrc00_1999.09_updates.19990903.1041.gz")
+    ours, theirs, count, _ = compare(program, path)
+    assert count == 65_286 + 25
+    assert all(row.withdrawn and row.prefix.split("/")[0] != row.peer for row in ours)
+    assert all(row.withdrawn and row.prefix.split("/")[0] == row.peer for row in theirs)
+    mine = Counter((row.time, row.prefix.split("/")[1]) for row in ours.elements())
+    assert mine == Counter((row.time, row.prefix.split("/")[1]) for row in theirs.elements())
+    assert sum(mine.values()) == 25
+
+
+def test_2000_rib_whose_records_state_too_few_octets(data, program):
+    """bgpdump reads the first entry of the first record and gives up; all 2,490 records are sound."""
+    path = data("mrt/ris_rrc00_2000.01_bview.20000111.0032.gz")
+    ours, theirs, count, dump = compare(program, path)
+    assert (theirs, count, sum(ours.values())) == (Counter(), 452_018, 452_017)
+    assert dump.counts.skipped == 0
+    assert dump.warnings == ()
+
+
+def test_2000_updates_with_a_header_cut_short(data, program):
+    """At octet 188 a record lacks what follows its header, so that framing is lost: we say so and stop.
+
+    bgpdump reads on and prints 2,042 withdrawals that the collector never wrote, such as 0.5.0.3/117.
+    """
+    path = data("mrt/ris_rrc00_2000.03_updates.20000325.0345.gz")
+    ours, theirs, count, dump = compare(program, path)
+    assert count == 4
+    # again the peer's address in place of the prefix
+    assert {row.prefix for row in ours} == {"24.216.16.0/24", "203.18.151.0/24"}
+    assert sum(theirs.values()) == 2 + 2_042
+    assert dump.counts.skipped == 2
+    assert "offset 188: record of type 5, subtype 1: no sound BGP message" in dump.warnings[0]
+    assert "longer than any record expected" in dump.warnings[1]
+
+
+def test_prefixes_that_run_over_the_end_of_the_message(data, program):
+    """The list is 11.8.0.0/13, then a /11 of one octet: bgpdump prints the first, with its host bits."""
+    path = data("mrt/bgpdump_updates.nlri_mask_trailing_bits.gz")
+    theirs = rows_of_bgpdump(program("bgpdump"), path)
+    assert {row.prefix for row in theirs} == {"11.13.0.0/13"}
+    with pytest.raises(rov.RibFileError, match="no sound list of prefixes"):
+        our_rows(path)
+
+
+def test_entries_without_a_peer_table(data, program):
+    """The file begins in the middle of a RIB: bgpdump prints nothing, we do not need the peers."""
+    path = data("mrt/pyasn_bview.20140112.1600_3samples.bz2")
+    ours, theirs, count, dump = compare(program, path)
+    assert (theirs, count) == (Counter(), 3)
+    assert {(row.prefix, row.origin, row.peer) for row in ours} == {
+        ("1.0.0.0/24", 15169, "None"),
+        ("1.0.20.0/23", 2519, "None"),
+        ("84.205.86.0/24", 0, "None"),
+    }
+    assert dump.counts.unknown_peers == 3
