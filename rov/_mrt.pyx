@@ -8,7 +8,7 @@ is read.
 cimport cython
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport free
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memmove
 
 from rov._cursor cimport (
     Cursor, left, read_part, read_u8, read_u16, read_u32, rov_likely, rov_load_u16, rov_load_u32, skip,
@@ -310,8 +310,8 @@ cdef class Parser:
             stopped[0] = STOP_MEMORY
             return False
         out.at = self.carry.data
-        out.end = out.at + self.carry.used
-        return self.carry.used == wanted
+        out.end = out.at + wanted
+        return self.carry.used >= wanted
 
     cdef inline size_t octets_of(self, const Header* header) noexcept nogil:
         """The length of a record with its header."""
@@ -367,7 +367,9 @@ cdef class Parser:
         self.seen.records += 1
         self.offset += size
         if self.carry.used:
-            self.carry.used = 0
+            # a record that was taken for longer than it is has left the start of the next one
+            memmove(self.carry.data, self.carry.data + size, self.carry.used - size)
+            self.carry.used -= size
         else:
             self.input.at += size
         return FAULT_NONE

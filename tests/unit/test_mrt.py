@@ -424,6 +424,17 @@ def test_a_damaged_first_table_dump_record_does_not_shift_the_others(dump):
     assert opened.counts.skipped == 1
 
 
+def test_a_record_taken_for_longer_than_it_is_in_pieces_of_every_size():
+    entry = w.table_dump_entry(V4, "192.0.2.1", 1, w.path(7, size=2))
+    octets = w.table_dump(1, entry, entry[:-3]) + w.table_dump(1, entry) + w.table_dump(1, entry)
+    for size in range(1, len(octets)):
+        parser = Parser(Peers())
+        for at in range(0, len(octets), size):
+            parser.feed(octets[at : at + size])
+            assert parser.parse() is False
+        assert (parser.counts()["entries"], parser.counts()["bad"], parser.pending()) == (2, 1, 0)
+
+
 def test_table_dump_of_a_wrong_length(dump):
     good = w.table_dump_entry(V4, "192.0.2.1", 1, w.path(7, size=2))
     bad = good[:4] + b"\x21" + good[5:]

@@ -1,0 +1,21 @@
+"""The fuzzer of the MRT parser, bounded: ROVKIT_FUZZ_SECONDS for more than the seconds of every run."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+FUZZER = Path(__file__).parent / "fuzz_mrt.py"
+SECONDS = int(os.environ.get("ROVKIT_FUZZ_SECONDS", "20"))
+
+
+def test_nothing_breaks_the_parser(tmp_path):
+    ended = subprocess.run(
+        [sys.executable, str(FUZZER), str(SECONDS)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS + 120,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr[-3000:]
