@@ -25,8 +25,10 @@ from rov.types import Family
 BATCHES_AHEAD = 2
 """Batches parsed while the caller works on one: enough to keep two processors busy, 20 MB."""
 
-EXPECTED = "expected an MRT dump, bgpdump -m, a RIS whois dump, pfx2as, pyasn, or a CSV file that names its"
-EXPECTED += " columns prefix and origin"
+_EXPECTED = (
+    "expected an MRT dump, bgpdump -m, a RIS whois dump, pfx2as, pyasn, or a CSV file that names its columns "
+    "prefix and origin"
+)
 
 
 class Ragged(NamedTuple):
@@ -167,7 +169,7 @@ class Dump:
         elif layout := detect(head[:HEAD_BYTES]):
             self._reader = TextReader(self.name, layout, self._peers)
         else:
-            raise RibFileError(self.name, EXPECTED)
+            raise not_recognised(self._source)
         self.format: str = self._reader.format
         self._batches = ahead(self._read(chain([head], self._pieces)), BATCHES_AHEAD)
 
@@ -232,6 +234,17 @@ def take_head(pieces: Iterator[bytes]) -> bytes:
         if len(head) >= HEAD_BYTES:
             break
     return head
+
+
+def not_recognised(source: Source) -> RibFileError:
+    """The error for a dump of no known kind.
+
+    >>> str(not_recognised(Source("x")))[:27]
+    'x: expected an MRT dump, bg'
+    """
+    if source.warnings:
+        return RibFileError(source.name, source.warnings[0].removeprefix(f"{source.name}: "))
+    return RibFileError(source.name, _EXPECTED)
 
 
 def open_dump(

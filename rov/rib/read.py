@@ -14,7 +14,7 @@ from rov import _mrt
 from rov._mrt_peers import Peers
 from rov.errors import RibFileError
 from rov.rib.columns import Columns, Flag, as_addresses
-from rov.rib.dump import EXPECTED, take_head
+from rov.rib.dump import not_recognised, take_head
 from rov.rib.lines import TextReader
 from rov.rib.merge import FamilyMerger, Part, single_peer_sets
 from rov.rib.mrt import MrtReader, is_mrt
@@ -96,22 +96,22 @@ class _TableReader:
         """Take one dump."""
         source = Source(path, self._progress)
         with closing(source.pieces()) as pieces:
-            reader = self._read_pieces(source.name, pieces)
+            reader = self._read_pieces(source, pieces)
         self._ipv4.end_file()
         self._ipv6.end_file()
         self._counts += reader.counts() + RibCounts(files=1)
         self._warnings += [*reader.warnings(), *source.warnings]
         del self._warnings[MAX_WARNINGS:]
 
-    def _read_pieces(self, name: str, pieces: Iterator[bytes]) -> MrtReader | TextReader:
+    def _read_pieces(self, source: Source, pieces: Iterator[bytes]) -> MrtReader | TextReader:
         head = take_head(pieces)
         pieces = chain([head], pieces)
         if is_mrt(head):
-            return self._read_mrt(name, pieces)
+            return self._read_mrt(source.name, pieces)
         layout = detect(head[:HEAD_BYTES])
         if layout is None:
-            raise RibFileError(name, EXPECTED)
-        reader = TextReader(name, layout, self._peers)
+            raise not_recognised(source)
+        reader = TextReader(source.name, layout, self._peers)
         self._read_text(reader, pieces)
         return reader
 

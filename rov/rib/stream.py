@@ -11,7 +11,7 @@ from queue import Empty, Queue
 from typing import IO, Any, TypeVar
 
 from rov.errors import RibFileError
-from rov.formats.compression import FAULTS, ZSTD_WINDOW_BYTES, Packing, packing_of
+from rov.formats.compression import FAULTS, Packing, packing_of
 
 PIECE_BYTES = 1 << 20
 """Packed octets read at a time."""
@@ -23,6 +23,9 @@ PIECES_AHEAD = 4
 """Pieces that wait for the parser."""
 
 HEAD_BYTES = 64 * 1024
+
+MANY_BZIP2_BYTES = 1 << 20
+"""Packed octets from which it pays to start threads that unpack bzip2."""
 
 Progress = Callable[[int, int | None], None]
 """Called with the packed octets read so far and their number in all, None where it is not known."""
@@ -101,8 +104,8 @@ class Source:
                 while head:
                     yield head
                     head = self._take(file, PIECE_BYTES)
-            elif packing.name == "zstd":
-                yield from self._zstd(file, head)
+            elif packing.name == "bzip2" and self._size is not None and self._size > MANY_BZIP2_BYTES:
+                yield from self._bzip2(packing, file, head)
             else:
                 yield from self._streams(packing, file, head)
 
@@ -132,37 +135,38 @@ class Source:
         if not stream.eof:
             self._warn(f"the {packing.name} data is cut short")
 
-    def _zstd(self, file: IO[bytes], head: bytes) -> Iterator[bytes]:
-        import zstandard
+    def _bzip2(self, packing: Packing, file: IO[bytes], head: bytes) -> Iterator[bytes]:
+        """On all processors, if rapidgzip is there; what it cannot read is left to the standard library."""
+        given = 0
+        try:
+            import rapidgzip
 
-        context = zstandard.ZstdDecompressor(max_window_size=ZSTD_WINDOW_BYTES)
-        rest: Any = _Rest(head, lambda size: self._take(file, size))
-        with context.stream_reader(rest, read_across_frames=True, closefd=False) as reader:
-            try:
-                while piece := reader.read(UNPACKED_BYTES):
+            with rapidgzip.IndexedBzip2File(self._path, parallelization=_processors()) as packed:
+                while piece := packed.read(UNPACKED_BYTES):
+                    given += len(piece)
                     yield piece
-            except FAULTS as error:
-                self._warn(f"damaged zstd data: {error}; what follows is left out")
+                    if self._progress is not None:
+                        self._progress(packed.tell_compressed() // 8, self._size)
+            return
+        except (ImportError, RuntimeError, ValueError, OSError):
+            pass
+        yield from _beyond(given, self._streams(packing, file, head))
 
     def _warn(self, text: str) -> None:
         self.warnings.append(f"{self.name}: {text}")
 
 
-class _Rest(io.RawIOBase):
-    """A file of which a piece was read already."""
+def _processors() -> int:
+    """Those that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
-    def __init__(self, head: bytes, take: Callable[[int], bytes]) -> None:
-        self._head = head
-        self._take = take
 
-    def readable(self) -> bool:
-        return True
-
-    def read(self, size: int = -1) -> bytes:
-        if self._head:
-            piece, self._head = self._head[:size], self._head[size:]
-            return piece
-        return self._take(size)
+def _beyond(given: int, pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """The same octets without the first so many."""
+    for piece in pieces:
+        if given < len(piece):
+            yield piece[given:] if given else piece
+        given = max(given - len(piece), 0)
 
 
 def ahead(items: Iterator[T], depth: int) -> Generator[T]:
