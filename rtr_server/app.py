@@ -71,6 +71,7 @@ class Cache:
         self.config = config
         self._path = path
         self._started = started
+        self._clock = clock
         self._began = time.monotonic()
         self._systemd = systemd or Systemd()
         self._reloading: asyncio.Task[None] | None = None
@@ -246,6 +247,7 @@ class Cache:
             "uptime": time.monotonic() - self._began,
             "configuration": str(self._path) if self._path else None,
             "source": self.feed.name,
+            "data_age": self._data_age(),
             "serving": [str(endpoint) for endpoint in self.endpoints],
             "serial": history.serial if snapshot is not None else None,
             "session_ids": {str(version): number for version, number in history.session_ids.items()},
@@ -256,13 +258,19 @@ class Cache:
             "by_version": _count(router.session.version for router in routers),
         }
 
+    def _data_age(self) -> float | None:
+        """Seconds since the newest data were made, as they say themselves; None if they do not."""
+        made = self.updates.as_of
+        return None if made is None else max(0.0, self._clock() - made)
+
     def status_line(self) -> str:
         """The same in one line, for systemctl status."""
         routers = len(self._server.connections)
         if not self.history.ready():
             return f"no data yet, {routers} routers"
-        count = len(self.history.snapshot or ())
-        return f"{count:,} VRPs, serial {self.history.serial}, {routers} routers"
+        count, age = len(self.history.snapshot or ()), self._data_age()
+        made = "" if age is None else f", data of {age / 60:.0f} min ago"
+        return f"{count:,} VRPs, serial {self.history.serial}, {routers} routers{made}"
 
 
 def _count(versions: Iterable[int | None]) -> dict[str, int]:

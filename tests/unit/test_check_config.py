@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -151,10 +150,8 @@ def units(tmp_path):
     return tmp_path
 
 
-def test_systemd_takes_the_units(units):
-    analyze = shutil.which("systemd-analyze")
-    if analyze is None:
-        pytest.skip("systemd-analyze is not installed")
+def test_systemd_takes_the_units(units, program):
+    analyze = program("systemd-analyze")
     for name in ("rtr-server.service", "rtr-server.socket"):
         ended = subprocess.run(
             [analyze, "verify", "--man=no", units / name],
@@ -167,10 +164,8 @@ def test_systemd_takes_the_units(units):
         assert (ended.returncode, said) == (0, []), ended.stderr
 
 
-def test_the_service_is_hardened(units):
-    analyze = shutil.which("systemd-analyze")
-    if analyze is None:
-        pytest.skip("systemd-analyze is not installed")
+def test_the_service_is_hardened(units, program):
+    analyze = program("systemd-analyze")
     ended = subprocess.run(
         [analyze, "security", "--offline=yes", "--threshold=20", units / "rtr-server.service"],
         capture_output=True,

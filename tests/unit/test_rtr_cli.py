@@ -1,6 +1,7 @@
 """The commands as a user runs them: processes, exit codes, signals, what is printed."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -212,3 +213,39 @@ def test_a_reader_that_had_enough_is_no_error(serve, tmp_path):
     assert ended.stdout == HEADER
     assert "Traceback" not in ended.stderr
     assert "Broken" not in ended.stderr
+
+
+def test_options_come_from_the_environment(vrps, free_port, tmp_path):
+    ports = [free_port(), free_port()]
+    named = {
+        "RTR_SERVER_VRPS": str(vrps),
+        "RTR_SERVER_LISTEN": " ".join(f"127.0.0.1:{port}" for port in ports),
+        "RTR_SERVER_REFRESH": "60",
+        "RTR_SERVER_CONTROL": str(tmp_path / "c.sock"),
+    }
+    with (tmp_path / "log").open("w") as stderr:
+        server = subprocess.Popen(
+            [*COMMAND, "serve"],
+            env={**os.environ, **named},
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
+        )
+    try:
+        assert server.stdout.readline().startswith("Serving 2 VRPs"), (tmp_path / "log").read_text()
+        answer = command("status", "--json", env={**os.environ, **named})
+        assert json.loads(answer.stdout)["serving"] == [f"127.0.0.1:{port}" for port in ports]
+    finally:
+        server.kill()
+        server.wait()
+        server.stdout.close()
+
+
+def test_a_configuration_file_stands_alone(tmp_path):
+    path = tmp_path / "x.toml"
+    path.write_text("")
+    ended = command("serve", "--config", path, "--vrps", "x", "--verbose")
+    assert ended.returncode == 2
+    assert "--config stands alone: expected no --vrps, --verbose" in ended.stderr
+    assert failing("serve", "--config", path) == f"rtr-server: {path}: source: expected a [[source]] at least"
+    assert "none.toml: No such file" in failing("serve", "--config", tmp_path / "none.toml")
