@@ -338,8 +338,10 @@ class Tcp(Section, frozen=True):
     """Probes without an answer until the connection ends."""
 
     unsent: Octets = Octets(1 << 20)
-    """What the kernel may hold of a connection that it has not sent yet (TCP_NOTSENT_LOWAT). Half of it makes a
-    full set on loopback slower by a half, twice as much no faster; without a bound it may be 4 MiB and more."""
+    """What the kernel may hold of a connection that it has not sent yet (TCP_NOTSENT_LOWAT).
+
+    On loopback half of it is slower for a full set, and no bound at all no faster.
+    """
 
     def __post_init__(self) -> None:
         for name in ("keepalive_idle", "keepalive_interval"):
