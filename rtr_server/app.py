@@ -30,6 +30,7 @@ from rtr_server.endpoint import Endpoint
 from rtr_server.feed.feed import Feed
 from rtr_server.feed.pipeline import Settings
 from rtr_server.logs import configure, event
+from rtr_server.operate import Operate
 from rtr_server.reload import tell_refused, usable, without_restart
 from rtr_server.sessions import Sessions
 from rtr_server.systemd import Systemd
@@ -235,6 +236,7 @@ class Cache:
         return [
             Command("status", self.status),
             *sessions.commands(),
+            *Operate(self.updates).commands(),
         ]
 
     def status(self) -> dict[str, object]:

@@ -1,7 +1,7 @@
 """The command ``rtr-server``: one module for each subcommand.
 
-Exit codes: 0 done, 1 (probe) a cache that breaks a MUST, 2 wrong usage or a failure that the line on
-standard error names, 130 interrupted.
+Exit codes: 0 done, 1 (probe) a cache that breaks a MUST or (update show) an update is held, 2 wrong usage or
+a failure that the line on standard error names, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from rtr_server.cli.hash_password import hash_password
 from rtr_server.cli.probe import probe
 from rtr_server.cli.serve import serve
 from rtr_server.cli.sessions import kick, sessions, status
+from rtr_server.cli.update import sources, update
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -22,5 +23,5 @@ def main() -> None:
     """An RTR cache: serves VRPs to routers (RFC 6810, RFC 8210, 8210bis)."""
 
 
-for _command in (serve, check_config, sessions, kick, status, dump, probe, hash_password):
+for _command in (serve, check_config, sessions, kick, status, sources, update, dump, probe, hash_password):
     main.add_command(_command)

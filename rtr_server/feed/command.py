@@ -52,6 +52,8 @@ class CommandFeed:
         self._clock = clock
         self._backoff = Backoff(RETRY_INTERVAL, source.interval, chosen)
         self._ran_at: float | None = None
+        self.busy = False
+        """Whether the program runs."""
         self._wake = asyncio.Event()
 
     def remember(self) -> dict[str, str]:
@@ -71,12 +73,14 @@ class CommandFeed:
         """Wait until it is due, run it, read what it leaves; FeedError where that gives no set."""
         await self._due()
         began = self._clock()
+        self.busy = True
         try:
             loaded = await self._run()
         except FeedError:
             self._backoff.failed()
             raise
         finally:
+            self.busy = False
             self._ran_at = self._clock()
         self._backoff.succeeded()
         return loaded if loaded.as_of is not None else msgspec.structs.replace(loaded, as_of=int(began))

@@ -117,8 +117,7 @@ class Pipeline:
         self._due: int | None = None
         self.prepared = 0
         """Sets since the start."""
-        self.busy = False
-        """Whether a turn is under way."""
+        self._turning = False
         self._number = self._highest()
 
     # What the loader's messages lead to
@@ -144,6 +143,11 @@ class Pipeline:
         self._base = await in_thread(lambda: _base(told, self._ignore_expiry))
         if told.serial is not None:
             await self._archived.put(told)
+
+    @property
+    def busy(self) -> bool:
+        """Whether something is under way that would have to be done again."""
+        return self._turning or self._news.is_set() or any(each.busy for each in self._tracked)
 
     def reload(self) -> None:
         """Ask all sources, and read the local exceptions."""
@@ -186,7 +190,7 @@ class Pipeline:
             if not self._is_ready(usable) or (made_from == self._made_from and not self._is_due()):
                 continue
             self._made_from = made_from
-            self.busy = True
+            self._turning = True
             try:
                 await self._turn(usable)
             except FeedError as error:
@@ -198,7 +202,7 @@ class Pipeline:
             finally:
                 usable = {}
                 _trim()
-                self.busy = False
+                self._turning = False
 
     async def _turn(self, usable: dict[int, Snapshot]) -> None:
         """One set, its other protocol versions, and the sources on disk."""

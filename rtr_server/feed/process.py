@@ -15,7 +15,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -240,8 +240,8 @@ class ProcessFeed:
     async def _one(self) -> str | None:
         """One loader from start to end; why it ended, None if that was in order."""
         ours, theirs = socket.socketpair()
-        with theirs:
-            ours.setblocking(False)
+        ours.setblocking(False)
+        with theirs, _closed_on_error(ours):
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-m",
@@ -325,6 +325,15 @@ class ProcessFeed:
             slurm=prepared.slurm,
             seconds=prepared.seconds,
         )
+
+
+@contextlib.contextmanager
+def _closed_on_error(connection: socket.socket) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        connection.close()
+        raise
 
 
 async def _ended(process: asyncio.subprocess.Process) -> int:

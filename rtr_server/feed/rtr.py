@@ -42,6 +42,8 @@ class RtrFeed:
     """
 
     synthetic = False
+    busy = False
+    """A response that is broken off costs a query."""
 
     def __init__(self, source: RtrSource, clock: Callable[[], float], chosen: Random | None = None) -> None:
         self.name = source.label

@@ -51,7 +51,9 @@ class Remembered(msgspec.Struct, frozen=True):
 
 
 class Outcomes(Protocol):
-    """Where a source's sets come from, one after another."""
+    """Where a source's sets come from, one after another; ``busy``: work is under way that would be lost."""
+
+    busy: bool
 
     async def next(self) -> Loaded | None:
         """Wait for the next set; None: the last one is confirmed. FeedError: there is none."""
@@ -69,6 +71,7 @@ class Polled:
     def __init__(self, feed: Feed) -> None:
         self._feed = feed
         self.began = False
+        self.busy = False
         self._wake = asyncio.Event()
 
     async def next(self) -> Loaded | None:
@@ -82,11 +85,14 @@ class Polled:
                     wait.cancel()
         self.began = True
         self._wake.clear()
+        self.busy = True
         try:
             async with asyncio.timeout(LOAD_TIMEOUT):
                 return await in_thread(self._feed.load)
         except TimeoutError:
             raise FeedError(f"{self._feed.name}: not loaded in {LOAD_TIMEOUT:g} s", temporary=True) from None
+        finally:
+            self.busy = False
 
     def reload(self) -> None:
         """Load now."""
@@ -151,6 +157,11 @@ class Tracked:
     def cancel(self) -> None:
         """Let go of what blocks."""
         self._outcomes.cancel()
+
+    @property
+    def busy(self) -> bool:
+        """Whether it is loading."""
+        return self._outcomes.busy
 
     def usable(self, now: float) -> bool:
         """Whether its last set may be used: it works, or has not failed for too long."""

@@ -1,0 +1,144 @@
+"""A real daemon with its loader, whose input the tests spoil, and a router that looks at what it serves."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from rtr_server.endpoint import Endpoint
+from rtr_server.tools import dump
+
+PATIENCE = 60.0
+"""Seconds for what should take one: the machines that run the tests are shared."""
+
+GOOD = 2_000
+"""VRPs of the good set: enough for the guard to judge by shares."""
+
+
+def vrps(count=GOOD, **metadata):
+    """The octets of a JSON file of VRPs, one for each of ``count`` /24s."""
+    rows = [
+        {"asn": 64496 + row % 50, "prefix": f"10.{row >> 8}.{row & 255}.0/24", "maxLength": 24, "ta": "x"}
+        for row in range(count)
+    ]
+    return json.dumps({"metadata": {"generated": int(time.time()), **metadata}, "roas": rows}).encode()
+
+
+def replace(path, octets):
+    """Put a whole file in the place of another, as a good validator does."""
+    fresh = path.with_name(path.name + ".fresh")
+    fresh.write_bytes(octets)
+    os.replace(fresh, path)
+
+
+class Daemon:
+    """``rtr-server serve`` with a configuration; its log in a file."""
+
+    def __init__(self, directory: Path, port: int, config: str) -> None:
+        self.endpoint = Endpoint("127.0.0.1", port)
+        self.control = directory / "control.sock"
+        self._log = directory / "log"
+        file = directory / "config.toml"
+        file.write_text(
+            f'[[listen]]\naddress = "127.0.0.1:{port}"\n[log]\nlevel = "debug"\n'
+            f'[control]\nsocket = "{self.control}"\n{config}'
+        )
+        with self._log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "rtr_server", "serve", "--config", str(file)],
+                stdout=subprocess.DEVNULL,
+                stderr=log,
+            )
+
+    def log(self):
+        """All that it has written."""
+        return self._log.read_text(errors="replace")
+
+    def logged(self, pattern, since=0):
+        """Wait for a line that matches, after ``since`` characters of the log; the line."""
+        until = time.monotonic() + PATIENCE
+        while time.monotonic() < until:
+            for line in self.log()[since:].splitlines():
+                if re.search(pattern, line):
+                    return line
+            assert self.process.poll() is None, self.log()
+            time.sleep(0.02)
+        raise AssertionError(f"no line with {pattern!r} in:\n{self.log()[since:]}")
+
+    def held(self):
+        """How many VRPs a router gets now."""
+        return len(dump.fetch(self.endpoint, timeout=PATIENCE).snapshot)
+
+    def holds(self, count):
+        """Wait until a router gets so many VRPs."""
+        until = time.monotonic() + PATIENCE
+        while (found := self.held()) != count:
+            assert time.monotonic() < until, f"{found} VRPs, expected {count}:\n{self.log()}"
+            time.sleep(0.05)
+
+    def loader(self):
+        """The process id of the loader, None while there is none."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        for child in children:
+            if b"rtr_server.feed.loader" in Path(f"/proc/{child}/cmdline").read_bytes():
+                return int(child)
+        return None
+
+    def kill_loader(self):
+        """As the kernel does when memory runs out."""
+        pid = self.loader()
+        if pid is not None:
+            os.kill(pid, signal.SIGKILL)
+
+    def reload(self):
+        """Ask all sources now."""
+        self.process.send_signal(signal.SIGHUP)
+
+    def end(self):
+        """End it; whether it has taken its loader along."""
+        pid = self.loader()
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(PATIENCE)
+        until = time.monotonic() + PATIENCE
+        while pid is not None and Path(f"/proc/{pid}").exists() and time.monotonic() < until:
+            time.sleep(0.05)
+        return pid is None or not Path(f"/proc/{pid}").exists()
+
+
+@pytest.fixture(scope="module")
+def ports():
+    """Free ports for daemons that live as long as a module of tests."""
+    import socket
+
+    def find():
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            return probe.getsockname()[1]
+
+    return find
+
+
+@pytest.fixture(scope="module")
+def start(ports, tmp_path_factory):
+    """Start daemons that are ended after the module."""
+    daemons = []
+
+    def begin(config, directory=None):
+        directory = directory or tmp_path_factory.mktemp("daemon")
+        daemon = Daemon(directory, ports(), config)
+        daemons.append(daemon)
+        daemon.logged(r"INFO +set loaded|no data yet")
+        return daemon
+
+    yield begin
+    for daemon in daemons:
+        if daemon.process.poll() is None:
+            daemon.end()
