@@ -135,7 +135,7 @@ def start(ports, tmp_path_factory):
         directory = directory or tmp_path_factory.mktemp("daemon")
         daemon = Daemon(directory, ports(), config)
         daemons.append(daemon)
-        daemon.logged(r"INFO +set loaded|no data yet")
+        daemon.logged(r"INFO +set loaded|no data yet|UPDATE HELD")
         return daemon
 
     yield begin

@@ -221,3 +221,23 @@ def test_an_empty_set_is_never_handed_over(tmp_path):
             await in_thread(feed.load)
 
     run(scenario, Settings((FileSource(path=empty),)), tmp_path / "feed")
+
+
+@pytest.mark.realdata
+def test_two_real_sets_half_an_hour_apart(first_set, second_set, tmp_path, first_texts, second_texts):
+    """Nine VRPs come and six go; ten thousand renewed times of expiry are no change."""
+    current = tmp_path / "vrps.json.bz2"
+    current.symlink_to(first_set)
+
+    async def scenario(feed):
+        first = await in_thread(feed.load)
+        feed.serve(Serving(first.path, 0, first.number, (1,)))
+        fresh = tmp_path / "fresh"
+        fresh.symlink_to(second_set)
+        os.replace(fresh, current)
+        second = await next_set(feed)
+        assert (second.losses.withdrawn, second.losses.announced) == (6, 9)
+        assert (len(first_texts - second_texts), len(second_texts - first_texts)) == (6, 9)
+        assert len(second.snapshot) == len(second_texts)
+
+    run(scenario, Settings((FileSource(path=current),)), tmp_path / "feed", ignore_expiry=True)
