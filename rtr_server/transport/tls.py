@@ -98,6 +98,8 @@ def explain(error: ssl.SSLError) -> str:
     """
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"the certificate is refused: {error.verify_message}"
+    if "PEM lib" in str(error):
+        return "expected PEM: a certificate in the one, its private key in the other"
     if error.reason in _REASONS:
         return _REASONS[error.reason]
     return (error.reason or str(error)).replace("_", " ").lower()

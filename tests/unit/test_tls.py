@@ -274,6 +274,10 @@ def test_files_that_cannot_be_used(authority, tmp_path):
     trustme.CA().issue_cert("x.example").private_key_pem.write_to_path(str(other))
     with pytest.raises(TransportError, match=r"other\.pem: key values mismatch"):
         server_context(authority.settings(key=other))
+    text = tmp_path / "text.pem"
+    text.write_text("nothing\n")
+    with pytest.raises(TransportError, match=r"text\.pem.*: expected PEM"):
+        server_context(authority.settings(certificate=text))
     with pytest.raises(TransportError, match=r"missing\.pem: No such file"):
         server_context(authority.settings(client_ca=tmp_path / "missing.pem"))
     empty = tmp_path / "empty.pem"
