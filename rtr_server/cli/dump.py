@@ -11,9 +11,11 @@ from typing import TextIO
 
 import click
 
-from rtr_server.cli.shared import ENDPOINT, INTERRUPTED, fail, hush
+from rov import RovError
+from rtr_server.cli.shared import BROKEN, ENDPOINT, INTERRUPTED, fail, hush
 from rtr_server.endpoint import Endpoint
 from rtr_server.protocol.pdu import VERSIONS
+from rtr_server.tools import compare
 from rtr_server.tools import dump as mirror
 
 
@@ -23,19 +25,37 @@ from rtr_server.tools import dump as mirror
 @click.option("--format", "form", type=click.Choice(["csv", "json"]), default="csv", show_default=True)
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Default: standard output.")
 @click.option("--timeout", default=60.0, show_default=True, type=click.FloatRange(0, min_open=True))
-def dump(cache: Endpoint, rtr_version: int | None, form: str, output: Path | None, timeout: float) -> None:
-    """Get the full set of the RTR cache at HOST:PORT, as a VRP file; a summary on standard error."""
+@click.option(
+    "--diff", "other", metavar="FILE|HOST:PORT", help="Print what this one has more (+) and less (-) instead."
+)
+def dump(
+    cache: Endpoint,
+    rtr_version: int | None,
+    form: str,
+    output: Path | None,
+    timeout: float,
+    other: str | None,
+) -> None:
+    """Get the full set of the RTR cache at HOST:PORT, as a VRP file; a summary on standard error.
+
+    With --diff, compare it to a VRP file or another cache: exit code 1 if they differ.
+    """
+    different = False
     try:
         found = mirror.fetch(cache, version=rtr_version, timeout=timeout)
         with _opened(output) as out:
-            if form == "csv":
+            if other is not None:
+                for line in compare.lines(found.snapshot, compare.other_set(other, timeout)):
+                    different = True
+                    out.write(f"{line}\n")
+            elif form == "csv":
                 mirror.write_csv(found.snapshot, out)
             else:
                 mirror.write_json(found, out)
             out.flush()
     except BrokenPipeError:
         hush()
-    except (mirror.DumpError, OSError) as error:
+    except (mirror.DumpError, RovError, OSError) as error:
         fail(error)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
@@ -47,6 +67,8 @@ def dump(cache: Endpoint, rtr_version: int | None, form: str, output: Path | Non
         f"{found.octets:,} octets in {found.seconds:.2f} s",
         err=True,
     )
+    if different:
+        sys.exit(BROKEN)
 
 
 @contextlib.contextmanager

@@ -117,6 +117,8 @@ class Router(asyncio.Protocol):
         self._digest: Digest = (0, 0)
         self._full = False
         self._from: int | None = None
+        # Our own: events may tell of a response that the session has already finished.
+        self._serial: int | None = None
         self.session: RouterSession | None = None
         self.synced = False
 
@@ -173,7 +175,7 @@ class Router(asyncio.Protocol):
         match event:
             case ResponseBegan():
                 self._digest, self._full = (0, 0), event.full
-                self._from = None if event.full or self.session is None else self.session.serial
+                self._from = None if event.full else self._serial
             case PrefixesReceived():
                 rows = len(event.octets) // PREFIX_PDU[4 if event.family == 4 else 6].itemsize
                 self._digest = (count + rows, zlib.crc32(event.octets, crc))
@@ -193,6 +195,7 @@ class Router(asyncio.Protocol):
         assert self.session is not None
         key = (self.session.version, event.session_id, self._from, event.serial)
         self._load.compare(key, self._digest)
+        self._serial = event.serial
         if not self.synced:
             self.synced = True
             self._load.synced(self, self._loop.time() - self._began)
@@ -340,9 +343,9 @@ class Load:
         if self._digests.setdefault(key, digest) != digest:
             version, session_id, before, after = key
             since = "everything" if before is None else f"since serial {before}"
-            self.report.different.append(
-                f"version {version}, session {session_id}, {since}, serial {after}: payload differs"
-            )
+            what = f"version {version}, session {session_id}, {since}, serial {after}: payload differs"
+            if what not in self.report.different:
+                self.report.different.append(what)
 
     def synced(self, router: Router, seconds: float) -> None:
         """A healthy router has its first set."""

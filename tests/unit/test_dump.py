@@ -7,9 +7,11 @@ import threading
 import time
 
 import pytest
+from click.testing import CliRunner
 
 import rov
 from rov import Aspa, RouterKey, Snapshot, VrpColumns
+from rtr_server.cli import main
 from rtr_server.endpoint import Endpoint
 from rtr_server.tools.dump import Dump, DumpError, fetch, write_csv, write_json
 
@@ -111,3 +113,29 @@ def test_files_can_be_read_back(tmp_path):
     assert rov.read(tmp_path / "a.json") == snapshot
     assert rov.read(tmp_path / "a.csv") == Snapshot.build(snapshot.ipv4, snapshot.ipv6)
     assert "AS64496,192.0.2.0/24,24,rtr\n" in csv.getvalue()
+
+
+def compared(*arguments):
+    return CliRunner().invoke(main, ["dump", *map(str, arguments)])
+
+
+def test_diff_with_a_file(cache, tmp_path):
+    path = tmp_path / "other.csv"
+    path.write_text("ASN,IP Prefix,Max Length,Trust Anchor\nAS64496,198.51.100.0/24,24,x\n")
+    ran = compared(cache([BEGIN + ONE_V4 + END]), "--rtr-version", 1, "--diff", path)
+    assert ran.exit_code == 1
+    assert ran.stdout == "- 192.0.2.0/24-24 AS64496\n+ 198.51.100.0/24-24 AS64496\n"
+
+
+def test_diff_of_two_caches_that_are_equal(cache):
+    one, other = cache([BEGIN + ONE_V4 + END]), cache([], [BEGIN + ONE_V4 + END])
+    ran = compared(one, "--rtr-version", 1, "--diff", other)
+    assert (ran.exit_code, ran.stdout) == (0, ""), ran.output
+
+
+def test_diff_with_what_is_not_there(cache, free_port, tmp_path):
+    for other, words in ((tmp_path / "none.json", "none.json"), (f"127.0.0.1:{free_port()}", "refused")):
+        ran = compared(cache([BEGIN + END]), "--rtr-version", 1, "--diff", other)
+        assert ran.exit_code == 2
+        assert words in ran.stderr
+        assert ran.stdout == ""
