@@ -1,6 +1,6 @@
 """A daemon through the worst of days in little time: many routers, changes, slow and broken peers, crashes.
 
-ROVKIT_SOAK_SECONDS   how long (60 if unset)
+ROVKIT_SOAK_SECONDS   how long (36 if unset, and a quiet end of each life)
 ROVKIT_SOAK_ROUTERS   how many healthy routers (1000 if unset)
 """
 
@@ -19,11 +19,14 @@ from rtr_server.endpoint import Endpoint
 from rtr_server.tools.dump import DumpError, fetch
 from tests.interop.processes import Process, free_port, wait_until
 
-SECONDS = float(os.environ.get("ROVKIT_SOAK_SECONDS", "60"))
+SECONDS = float(os.environ.get("ROVKIT_SOAK_SECONDS", "36"))
 ROUTERS = int(os.environ.get("ROVKIT_SOAK_ROUTERS", "1000"))
 VRPS = 3_000
 CHURN = 50
 UPDATE_SECONDS = 2.0
+QUIET_SECONDS = 15.0
+"""Behind the last change of a life: routers poll every five seconds, and all must have seen it at the end."""
+
 LIVES = 3
 """The daemon is killed in between."""
 
