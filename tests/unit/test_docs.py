@@ -23,6 +23,11 @@ def test_the_library_page():
     assert outcome.attempted > 30
 
 
+def test_the_page_on_rib_dumps():
+    outcome = doctest.testfile(str(ROOT / "docs" / "rib.md"), module_relative=False)
+    assert (outcome.failed, outcome.attempted) == (0, 12)
+
+
 def test_the_page_names_every_column_as_it_is():
     text = (ROOT / "docs" / "library.md").read_text()
     for reason in rov.Reason:
