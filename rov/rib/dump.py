@@ -16,9 +16,9 @@ from rov.errors import RibFileError
 from rov.rib.columns import Columns, Flag
 from rov.rib.lines import TextReader
 from rov.rib.mrt import MrtReader, is_mrt
-from rov.rib.stream import HEAD_BYTES, Progress, Source, ahead
+from rov.rib.stream import Progress, Source, ahead
 from rov.rib.table import Peer, RibCounts, named_peers
-from rov.rib.text import detect
+from rov.rib.text import HEAD_BYTES, detect
 from rov.routes import RouteBatch
 from rov.types import Family
 

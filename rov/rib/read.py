@@ -18,9 +18,9 @@ from rov.rib.dump import not_recognised, take_head
 from rov.rib.lines import TextReader
 from rov.rib.merge import FamilyMerger, Part, single_peer_sets
 from rov.rib.mrt import MrtReader, is_mrt
-from rov.rib.stream import HEAD_BYTES, Progress, Source
+from rov.rib.stream import Progress, Source
 from rov.rib.table import PEERS_PER_WORD, RibCounts, RouteTable, named_peers
-from rov.rib.text import detect
+from rov.rib.text import HEAD_BYTES, detect
 
 MAX_ROUTES = 32 * 2**20
 """Distinct routes of one table: 25 times those of all networks in 2026."""

@@ -10,8 +10,10 @@ from collections.abc import Callable, Generator, Iterator
 from queue import Empty, Queue
 from typing import IO, Any, TypeVar
 
-from rov.errors import RibFileError
+from rov.errors import ExtraError, RibFileError
 from rov.formats.compression import FAULTS, Packing, packing_of
+from rov.rib import parquet
+from rov.rib.text import COLUMN_NAMES
 
 PIECE_BYTES = 1 << 20
 """Packed octets read at a time."""
@@ -21,8 +23,6 @@ UNPACKED_BYTES = 4 << 20
 
 PIECES_AHEAD = 4
 """Pieces that wait for the parser."""
-
-HEAD_BYTES = 64 * 1024
 
 MANY_BZIP2_BYTES = 1 << 20
 """Packed octets from which it pays to start threads that unpack bzip2."""
@@ -74,8 +74,8 @@ class Source:
     def _open_url(self) -> IO[bytes]:
         try:
             import fsspec  # type: ignore[import-untyped]
-        except ImportError:
-            raise RibFileError(self.name, "a URL needs fsspec: pip install 'rovkit[url]'") from None
+        except ImportError as error:
+            raise ExtraError("a URL needs fsspec: pip install 'rovkit[url]'") from error
         try:
             file: IO[bytes] = fsspec.open(self._path, "rb").open()
         # fsspec's backends raise errors of their own
@@ -100,7 +100,9 @@ class Source:
     def _unpacked(self, file: IO[bytes], head: bytes) -> Iterator[bytes]:
         packing = packing_of(head)
         with file if self._path != "-" else io.BytesIO():
-            if packing is None:
+            if head.startswith(parquet.MAGIC):
+                yield from self._parquet(file)
+            elif packing is None:
                 while head:
                     yield head
                     head = self._take(file, PIECE_BYTES)
@@ -108,6 +110,13 @@ class Source:
                 yield from self._bzip2(packing, file, head)
             else:
                 yield from self._streams(packing, file, head)
+
+    def _parquet(self, file: IO[bytes]) -> Iterator[bytes]:
+        """Lines of CSV in its place: Parquet is read from its end."""
+        if not file.seekable():
+            raise RibFileError(self.name, "Parquet cannot be read from a pipe")
+        file.seek(0)
+        yield from parquet.as_csv(file, self.name, COLUMN_NAMES)
 
     def _streams(self, packing: Packing, file: IO[bytes], data: bytes) -> Iterator[bytes]:
         """One packed stream after the other: concatenated ones are usual."""

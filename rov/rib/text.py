@@ -25,6 +25,9 @@ _NAMES = {
 }
 """Names of columns, in lower case."""
 
+COLUMN_NAMES = frozenset(name for names in _NAMES.values() for name in names)
+"""All of them."""
+
 
 class Layout(NamedTuple):
     """How lines are read: the separator, where each field stands (-1: nowhere), what parts origins."""

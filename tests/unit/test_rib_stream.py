@@ -6,6 +6,7 @@ import io
 import lzma
 import threading
 
+import polars as pl
 import pytest
 import zstandard
 
@@ -135,8 +136,37 @@ def test_urls(tmp_path, monkeypatch):
     with pytest.raises(rov.RibFileError, match="memory://none: cannot be read"):
         read_table("memory://none")
     monkeypatch.setitem(__import__("sys").modules, "fsspec", None)
-    with pytest.raises(rov.RibFileError, match=r"pip install 'rovkit\[url\]'"):
+    with pytest.raises(rov.ExtraError, match=r"pip install 'rovkit\[url\]'"):
         read_table("memory://dump.gz")
+
+
+def test_parquet_by_its_names(tmp_path, monkeypatch):
+    frame = pl.DataFrame(
+        {
+            "how": ["x", "y", "z"],
+            "Origin": [64496, None, 64497],
+            "prefix": ["192.0.2.0/24", "2001:db8::/32", "192.0.2.0/24"],
+            "peers": [3, 2, 1],
+        }
+    )
+    frame.write_parquet(tmp_path / "a")
+    frame.with_columns(
+        pl.col("prefix").cast(pl.Categorical), Origin=pl.Series(["AS64496", "{1,2}", "64497"])
+    ).write_parquet(tmp_path / "b")
+    for name in "ab":
+        table = read_table(tmp_path / name)
+        assert table.ipv4.origins.tolist() == [64496, 64497]
+        assert table.ipv4.peers.tolist() == [3, 1]
+        assert (table.ipv6.origins.tolist(), table.ipv6.peers.tolist()) == ([0], [2])
+    frame.drop("Origin").write_parquet(tmp_path / "c")
+    with pytest.raises(rov.RibFileError, match="expected an MRT dump"):
+        read_table(tmp_path / "c")
+    (tmp_path / "d").write_bytes((tmp_path / "a").read_bytes()[:-20])
+    with pytest.raises(rov.RibFileError, match="no sound Parquet"):
+        read_table(tmp_path / "d")
+    monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
+    with pytest.raises(rov.ExtraError, match="pyarrow"):
+        read_table(tmp_path / "a")
 
 
 def test_patterns(tmp_path):
