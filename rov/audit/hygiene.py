@@ -14,7 +14,7 @@ import numpy.typing as npt
 from rov._nesting import count_upto, cover_max, first_gap, ranges
 from rov._prefix import format_ipv4, format_ipv6
 from rov.audit.nesting import words
-from rov.audit.tables import arrow
+from rov.audit.tables import arrow, prefix_column
 from rov.audit.verdicts import Judged, Verdicts
 from rov.columns import NO_EXPIRY, VrpColumns
 from rov.types import Family, State
@@ -200,13 +200,12 @@ def hygiene_table(verdicts: Verdicts, *, now: int | None = None, soon: int = DAY
     parts = check_vrps(verdicts, now=now, soon=soon)
     names = verdicts.index.snapshot.trust_anchors
     text = pyarrow.string()
-    texts = [written for part in parts for written in _prefixes(part.vrps)]
     faults = np.concatenate([part.faults for part in parts])
     expires = np.concatenate([part.vrps.expires for part in parts])
     anchors = np.concatenate([part.vrps.ta for part in parts]).astype(np.int16)
     exposed = [written or None for part in parts for written in part.exposed]
     columns = {
-        "prefix": pyarrow.array(texts, text),
+        "prefix": prefix_column((part.vrps.family, part.vrps.address, part.vrps.length) for part in parts),
         "max_length": np.concatenate([part.vrps.max_length for part in parts]),
         "asn": np.concatenate([part.vrps.asn for part in parts]),
         "ta": pyarrow.DictionaryArray.from_arrays(anchors, pyarrow.array(names)),
@@ -219,10 +218,6 @@ def hygiene_table(verdicts: Verdicts, *, now: int | None = None, soon: int = DAY
     }
     table: pa.Table = pyarrow.table(columns)
     return table
-
-
-def _prefixes(vrps: VrpColumns) -> list[str]:
-    return _texts(vrps.family, *words(vrps.family, vrps.address), vrps.length)
 
 
 def _spelled(faults: npt.NDArray[np.uint16]) -> list[list[str]]:

@@ -9,18 +9,23 @@ import numpy as np
 import numpy.typing as npt
 
 from rov._prefix import format_ipv4, format_ipv6
+from rov._texts import format_column
 from rov.audit.verdicts import REASON_WORDS, STATE_WORDS, Judged, Verdicts
-from rov.errors import ArgumentError
+from rov.errors import ExtraError
 from rov.rib import RouteColumns
+from rov.types import Family
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 Rows = npt.NDArray[Any]
 
+TEXTS_PER_CHUNK = 1 << 22
+"""Prefixes written into one buffer: their texts must stay below 2 GB."""
+
 
 def arrow() -> Any:
-    """The module pyarrow; ArgumentError that says how to install it, where it is missing.
+    """The module pyarrow; ExtraError that says how to install it, where it is missing.
 
     >>> arrow().__name__
     'pyarrow'
@@ -28,7 +33,7 @@ def arrow() -> Any:
     try:
         import pyarrow
     except ImportError as error:
-        raise ArgumentError("audits give Arrow tables: pip install 'rovkit[audit]'") from error
+        raise ExtraError("audits give Arrow tables: pip install 'rovkit[audit]'") from error
     return pyarrow
 
 
@@ -43,12 +48,26 @@ def prefix_texts(routes: RouteColumns) -> list[str]:
     return format_ipv6(routes.addresses, routes.lengths)
 
 
-def prefixes(parts: Iterable[RouteColumns]) -> pa.Array:
+def prefix_column(parts: Iterable[tuple[Family, Rows, Rows]]) -> pa.ChunkedArray:
+    """The prefixes of (family, addresses, lengths), one part after the other, as strings.
+
+    >>> prefix_column([(4, np.array([0xC0000200], np.uint32), np.array([24], np.uint8))]).to_pylist()
+    ['192.0.2.0/24']
+    """
+    pyarrow = arrow()
+    chunks = []
+    for family, addresses, lengths in parts:
+        for at in range(0, len(lengths), TEXTS_PER_CHUNK):
+            rows = slice(at, at + TEXTS_PER_CHUNK)
+            offsets, text = format_column(family, addresses[rows], lengths[rows])
+            buffers = pyarrow.py_buffer(offsets), pyarrow.py_buffer(text)
+            chunks.append(pyarrow.StringArray.from_buffers(len(offsets) - 1, *buffers))
+    return pyarrow.chunked_array(chunks, pyarrow.string())
+
+
+def prefixes(parts: Iterable[RouteColumns]) -> pa.ChunkedArray:
     """The prefixes of several families, one after the other, as strings."""
-    texts: list[str] = []
-    for part in parts:
-        texts += prefix_texts(part)
-    return arrow().array(texts, arrow().string())
+    return prefix_column((part.family, part.addresses, part.lengths) for part in parts)
 
 
 def origins(columns: Iterable[npt.NDArray[np.uint32]]) -> pa.Array:

@@ -19,6 +19,7 @@ EXIT_BROKEN_PIPE = 141
 """128 + SIGPIPE, as a shell shows for any program whose reader went away."""
 
 SUBCOMMANDS = {
+    "audit": "rov.cli.audit:audit",
     "convert": "rov.cli.convert:convert",
     "diff": "rov.cli.diff:diff",
     "history": "rov.cli.history:history",

@@ -1,0 +1,151 @@
+"""What the subcommands that ask a RIB share: its options, reading it with a bar, the verdicts."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
+
+import click
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+from rov.audit import Verdicts, judge
+from rov.audit.output import format_of
+from rov.cli.shared import QUIET_SECONDS, AsnType, busy, read_index, strict_option
+from rov.errors import ArgumentError
+from rov.rib import RouteColumns, RouteTable, read_table
+from rov.rib.read import expand
+from rov.rib.table import PEERS_PER_WORD
+
+C = TypeVar("C", bound=Callable[..., Any])
+
+
+class OutputType(click.ParamType[str]):
+    """The name of a file whose suffix says its format."""
+
+    name = "file"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        try:
+            format_of(str(value))
+        except ArgumentError as error:
+            self.fail(str(error))
+        return str(value)
+
+
+def dump_options(command: C) -> C:
+    """RIB..., --vrps, --min-peers, --neighbor, --strict: what every audit is asked about."""
+    for option in (
+        strict_option,
+        click.option(
+            "--neighbor", type=AsnType(), metavar="AS", help="Only the routes of peers in this AS (MRT)."
+        ),
+        click.option(
+            "--min-peers",
+            type=click.IntRange(1),
+            default=1,
+            show_default=True,
+            help="Only routes that at least so many peers carry.",
+        ),
+        click.option("--vrps", "vrps", required=True, metavar="FILE", help="The VRPs to validate against."),
+        click.argument("ribs", nargs=-1, required=True, metavar="RIB..."),
+    ):
+        command = option(command)
+    return command
+
+
+def output_option(what: str) -> Callable[[C], C]:
+    """--output FILE: the rows of an answer."""
+    explained = f"Write {what}: .parquet, .csv, .json or .jsonl, the latter three also packed; - is CSV."
+    return click.option("--output", type=OutputType(), metavar="FILE", help=explained)
+
+
+def read_verdicts(
+    ribs: Sequence[str], vrps: str, min_peers: int, neighbor: int | None, strict: bool
+) -> Verdicts:
+    """The verdicts on the routes of some dumps; what was left out of them is told on stderr."""
+    index = read_index(vrps, strict)
+    table = read_dumps(ribs)
+    if neighbor is not None:
+        table = carried_by_neighbor(table, neighbor)
+    with busy("validating"):
+        return judge(table, index, min_peers=min_peers, threads=os.cpu_count() or 1)
+
+
+def instant(verdicts: Verdicts) -> int:
+    """When VRPs are to be judged for what expires: the time that their file states, else the present."""
+    generated = verdicts.index.snapshot.generated
+    return int(time.time()) if generated is None else generated
+
+
+def read_dumps(ribs: Sequence[str]) -> RouteTable:
+    """The routes of some dumps, with a bar on a terminal if that takes long."""
+    names = expand(ribs)
+    with _bar(names) as progress:
+        table = read_table(names, progress=progress)
+    for warning in table.warnings:
+        click.echo(f"rov: {warning}", err=True)
+    return table
+
+
+def carried_by_neighbor(table: RouteTable, asn: int) -> RouteTable:
+    """The routes that peers in an AS carry, and how many of these do; UsageError if there is none."""
+    numbers = [number for number, peer in enumerate(table.peers) if number and peer.asn == asn]
+    if not numbers:
+        known = sorted({peer.asn for peer in table.peers[1:]})
+        listed = ", ".join(f"AS{known_asn}" for known_asn in known[:10]) or "none"
+        raise click.UsageError(f"--neighbor AS{asn}: no peer of the dump is in it; peers are in: {listed}")
+    ipv4, ipv6 = (_carried(columns, numbers) for columns in (table.ipv4, table.ipv6))
+    return RouteTable(ipv4, ipv6, table.peers, table.counts, table.warnings)
+
+
+def _carried(columns: RouteColumns, numbers: Sequence[int]) -> RouteColumns:
+    if not len(columns):
+        return columns
+    if columns.peer_sets is None:
+        raise click.UsageError("--neighbor: the dump does not tell which peers carry a route")
+    wanted = np.zeros(columns.peer_sets.shape[1], np.uint64)
+    for number in numbers:
+        word, bit = divmod(number, PEERS_PER_WORD)
+        if word < len(wanted):
+            wanted[word] |= np.uint64(1) << np.uint64(bit)
+    sets = columns.peer_sets & wanted
+    peers = np.bitwise_count(sets).sum(axis=1, dtype=np.uint32)
+    own = RouteColumns(columns.family, columns.addresses, columns.lengths, columns.origins, peers, sets)
+    return own.take(peers > 0)
+
+
+@contextlib.contextmanager
+def _bar(names: Sequence[str]) -> Iterator[Callable[[int, int | None], None] | None]:
+    """A bar of the octets read of all dumps, on a terminal, once it takes long."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield None
+        return
+    columns = (TextColumn("reading"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    bar = Progress(*columns, console=console, transient=True)
+    sizes = [os.path.getsize(name) if os.path.isfile(name) else None for name in names]
+    known = [size for size in sizes if size is not None]
+    task = bar.add_task("", total=sum(known) if len(known) == len(sizes) else None)
+    done = last = 0
+
+    def advance(read: int, _: int | None) -> None:
+        nonlocal done, last
+        if read < last:
+            done += last
+        last = read
+        bar.update(task, completed=done + read)
+
+    timer = threading.Timer(QUIET_SECONDS, bar.start)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield advance
+    finally:
+        timer.cancel()
+        bar.stop()
