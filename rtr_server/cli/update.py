@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 import msgspec
@@ -94,7 +94,8 @@ def _table(rows: list[dict[str, Any]]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1))
     for name in ("source", "state", "used", "VRPs", "ASPAs", "bad rows", "data age"):
         right = name in ("VRPs", "ASPAs", "bad rows", "data age")
-        table.add_column(name, justify="right" if right else "left", overflow="fold")
+        justify: Literal["right", "left"] = "right" if right else "left"
+        table.add_column(name, justify=justify, overflow="fold", no_wrap=name != "source")
     now = time.time()
     for row in rows:
         age = row.get("as_of")
