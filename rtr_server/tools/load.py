@@ -254,6 +254,8 @@ MISCHIEF: Sequence[bytes] = (
 async def _broken(load: Load, number: int) -> None:
     """Connect, do harm, read a little or nothing, vanish; again and again."""
     for turn in itertools.count(number):
+        if load.ending:
+            return
         try:
             reader, writer = await asyncio.open_connection(*load.endpoint)
         except OSError:
@@ -262,7 +264,8 @@ async def _broken(load: Load, number: int) -> None:
             try:
                 writer.write(MISCHIEF[turn % len(MISCHIEF)])
                 with contextlib.suppress(OSError, TimeoutError):
-                    await asyncio.wait_for(reader.read(8 * (turn % 2)), BROKEN_SECONDS)
+                    async with asyncio.timeout(BROKEN_SECONDS):  # wait_for can lose a cancellation
+                        await reader.read(8 * (turn % 2))
             finally:
                 writer.transport.abort()
         await asyncio.sleep(BROKEN_SECONDS)
@@ -280,7 +283,7 @@ class Load:
         self.open: set[Router] = set()
         self._progress = progress or (lambda report: None)
         self._digests: dict[Key, Digest] = {}
-        self._ending = False
+        self.ending = False
         self._failed = 0
 
     async def run(self) -> Report:
@@ -326,7 +329,7 @@ class Load:
             await asyncio.sleep(0.2)
 
     async def _end(self, tasks: Sequence[asyncio.Task[None]]) -> None:
-        self._ending = True
+        self.ending = True
         sessions = [router.session for router in self.open if type(router) is Router and router.session]
         counted = Counter(str(session.serial) for session in sessions if session.serial is not None)
         self.report.serials = dict(counted)
@@ -367,7 +370,7 @@ class Load:
 
     def gone(self, router: Router) -> None:
         """A connection has ended."""
-        if not self._ending and type(router) is Router:
+        if not self.ending and type(router) is Router:
             self.report.lost += 1
             if not router.synced:
                 self._fail()
