@@ -19,7 +19,9 @@ MODULES := $(patsubst rov/%.pyx,rov.%,$(EXTENSIONS))
 BUILD_INPUT := $(EXTENSIONS) $(wildcard rov/*.pxd) setup.py pyproject.toml
 PYTHON_SOURCES := $(wildcard rov rtr_server tests benchmarks setup.py)
 COPIED := $(wildcard rov rtr_server tests benchmarks docs Makefile setup.py pyproject.toml README.md LICENSE)
-CHECKED_TESTS := tests/unit tests/property rov -m "not realdata and not interop and not exhaustive"
+# The daemon has no extension module of its own: under checks its tests would be slow, and tell nothing.
+LIBRARY_TESTS = $(shell grep -L rtr_server tests/unit/test_*.py tests/property/test_*.py) rov
+CHECKED_TESTS = $(LIBRARY_TESTS) -m "not realdata and not interop and not exhaustive"
 
 # What the checked builds read: the copies lie elsewhere, so the way to the real data must not be relative.
 export ROVKIT_DATA ?= $(abspath ../shared/data)
@@ -76,7 +78,7 @@ endef
 debug-test:
 	$(call copy_to,build/debug)
 	ROV_DEBUG=1 $(MAKE) -C build/debug VENV=.venv .venv/.tools
-	cd build/debug && .venv/bin/python -m pytest -rsfE $(CHECKED_TESTS)
+	cd build/debug && .venv/bin/python -m pytest -rsfE -n $(JOBS) --dist loadfile $(CHECKED_TESTS)
 
 # The sanitizers' runtimes must be loaded before Python, which is built without them. Python keeps its own
 # memory to the end, so leaks are not reported.

@@ -35,4 +35,8 @@ extensions = [
     for source in sorted(Path("rov").glob("*.pyx"))
 ]
 
-setup(ext_modules=cythonize(extensions, compiler_directives=DIRECTIVES, force=DEBUG))
+jobs = os.cpu_count() or 1
+setup(
+    ext_modules=cythonize(extensions, compiler_directives=DIRECTIVES, force=DEBUG, nthreads=jobs),
+    options={"build_ext": {"parallel": jobs}},
+)
