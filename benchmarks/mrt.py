@@ -57,7 +57,7 @@ def most():
     return next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM"))
 index = rov.load(sys.argv[2])
 loaded = most()
-began = time.perf_counter()
+began, used = time.perf_counter(), time.process_time()
 table = rov.rib.read_table(sys.argv[1])
 with pq.ParquetWriter(sys.argv[3], pa.schema([("prefix", pa.string()), ("origin", pa.uint32()),
         ("state", pa.uint8()), ("peers", pa.uint32())]), compression="zstd") as writer:
@@ -68,7 +68,8 @@ with pq.ParquetWriter(sys.argv[3], pa.schema([("prefix", pa.string()), ("origin"
             writer.write(pa.table([pa.array(texts(rows.addresses, rows.lengths)), pa.array(rows.origins),
                 pa.array(states[at:at + 65536]), pa.array(rows.peers)], schema=writer.schema))
 seconds = time.perf_counter() - began
-print(seconds, table.counts.entries, most(), loaded)
+used = time.process_time() - used
+print(seconds, used, table.counts.entries, most(), loaded)
 """
 """From a dump to a Parquet file of verdicts; memory in KiB at its highest, and before the dump."""
 
@@ -217,7 +218,7 @@ def row(question: str, by: str, seconds: list[float], entries: int, **more: Any)
 
 
 def in_memory(index: rov.VrpIndex, data: bytes, rounds: int) -> list[dict[str, Any]]:
-    """One thread, the dump in memory."""
+    """One thread, the dump in memory; seconds are those of the processor, which others may want as well."""
     view = memoryview(data)
     works: dict[str, Callable[[], int]] = {
         "parse": lambda: parse(view, lambda parser: parser.take_routes() and None),
@@ -227,27 +228,37 @@ def in_memory(index: rov.VrpIndex, data: bytes, rounds: int) -> list[dict[str, A
     entries = 0
     for counted in range(rounds + 1):
         for name, work in works.items():
-            took, entries = timed(work)
+            began = time.thread_time()
+            entries = work()
             if counted:
-                seconds[name].append(took)
-    return [row(f"{name}, 1 thread", "rovkit", took, entries) for name, took in seconds.items()]
+                seconds[name].append(time.thread_time() - began)
+    return [row(f"{name}, 1 thread, CPU time", "rovkit", took, entries) for name, took in seconds.items()]
 
 
 def from_files(files: dict[str, Path], vrps: Path, rounds: int) -> list[dict[str, Any]]:
     """From files to verdicts and Parquet."""
     seconds: dict[str, list[float]] = {name: [] for name in files}
+    cpu: dict[str, list[float]] = {name: [] for name in files}
     most = dict.fromkeys(files, 0.0)
     entries = 0
     for counted in range(rounds + 1):
         for name, path in files.items():
             out = run(sys.executable, "-c", TO_PARQUET, str(path), str(vrps), str(VARIANTS / "out.parquet"))
-            took, count, memory, _ = out.split()
+            took, used, count, memory, _ = out.split()
             entries = int(count)
+            cpu[name].append(float(used))
             most[name] = max(most[name], int(memory) / 1024)
             if counted:
                 seconds[name].append(float(took))
     return [
-        row(f"{name} file to verdicts and Parquet", "rovkit", took, entries, mib=round(most[name]))
+        row(
+            f"{name} file to verdicts and Parquet",
+            "rovkit",
+            took,
+            entries,
+            cpu=statistics.median(cpu[name]),
+            mib=round(most[name]),
+        )
         for name, took in seconds.items()
     ]
 
@@ -287,12 +298,15 @@ def beside_peers(data: bytes, rounds: int) -> list[dict[str, Any]]:
 
 def show(rows: list[dict[str, Any]]) -> None:
     """The table."""
-    click.echo(f"{'question':<38}{'by':<17}{'M entries/s':>12}{'min':>8}{'max':>8}{'ratio':>8}{'MiB':>6}")
+    click.echo(
+        f"{'question':<38}{'by':<17}{'M entries/s':>12}{'min':>8}{'max':>8}{'ratio':>8}{'CPU s':>8}{'MiB':>6}"
+    )
     for found in rows:
         ratio = f"{found['ratio']:.0f}" if "ratio" in found else ""
+        cpu = f"{found['cpu']:.2f}" if "cpu" in found else ""
         click.echo(
             f"{found['question']:<38}{found['by']:<17}{found['million_per_second']:>12.3f}"
-            f"{found['slowest']:>8.3f}{found['fastest']:>8.3f}{ratio:>8}{found.get('mib', ''):>6}"
+            f"{found['slowest']:>8.3f}{found['fastest']:>8.3f}{ratio:>8}{cpu:>8}{found.get('mib', ''):>6}"
         )
 
 

@@ -10,8 +10,8 @@ import numpy.typing as npt
 from rov.rib.table import PEERS_PER_WORD, RouteColumns, Sets
 from rov.types import Family
 
-MAX_PENDING = 1 << 20
-"""Rows kept before they are merged: 30 MB, and few enough merges that each costs little."""
+MAX_PENDING_BYTES = 32 << 20
+"""Octets of rows kept before they are merged: a million rows, where there are few peers."""
 
 
 class Part(NamedTuple):
@@ -22,6 +22,11 @@ class Part(NamedTuple):
     origins: npt.NDArray[Any]
     stated: npt.NDArray[Any]
     sets: npt.NDArray[Any]
+
+    @property
+    def nbytes(self) -> int:
+        """Octets of all columns."""
+        return sum(column.nbytes for column in self)
 
 
 def single_peer_sets(peers: npt.NDArray[np.uint32], words: int) -> Sets:
@@ -53,30 +58,31 @@ class FamilyMerger:
     def __init__(self, family: Family) -> None:
         self.family: Family = family
         self._pending: list[Part] = []
-        self._rows = 0
+        self._bytes = 0
         self._total: Part | None = None
 
-    def __len__(self) -> int:
-        """Rows kept at the moment, distinct or not."""
-        return self._rows + (0 if self._total is None else len(self._total.lengths))
+    @property
+    def nbytes(self) -> int:
+        """Octets of the rows kept at the moment, distinct or not."""
+        return self._bytes + (0 if self._total is None else self._total.nbytes)
 
     def add(self, part: Part) -> None:
         """Take rows of the current file."""
         if not len(part.lengths):
             return
         self._pending.append(part)
-        self._rows += len(part.lengths)
+        self._bytes += part.nbytes
         # what is merged stays in the pile: it pays only when it grew by as much again
-        if self._rows > max(MAX_PENDING, 2 * len(self._pending[0].lengths)):
+        if self._bytes > max(MAX_PENDING_BYTES, 2 * self._pending[0].nbytes):
             self._pending = [_merged(self._pending, np.maximum)]
-            self._rows = len(self._pending[0].lengths)
+            self._bytes = self._pending[0].nbytes
 
     def end_file(self) -> None:
         """The rows given so far are all of one file."""
         if not self._pending:
             return
         of_file = _merged(self._pending, np.maximum)
-        self._pending, self._rows = [], 0
+        self._pending, self._bytes = [], 0
         self._total = of_file if self._total is None else _merged([self._total, of_file], np.add)
 
     def columns(self) -> RouteColumns:

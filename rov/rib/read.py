@@ -22,8 +22,9 @@ from rov.rib.stream import Progress, Source
 from rov.rib.table import PEERS_PER_WORD, RibCounts, RouteTable, named_peers
 from rov.rib.text import HEAD_BYTES, detect
 
-MAX_ROUTES = 32 * 2**20
-"""Distinct routes of one table: 25 times those of all networks in 2026."""
+MAX_TABLE_BYTES = 2 << 30
+"""Octets of the routes of one family: 60 million with 64 peers, 6 million with 2,500, against some 2
+million in all tables of all collectors in 2026."""
 
 MAX_WARNINGS = 20
 """Warnings that are kept; the rest is counted only."""
@@ -153,5 +154,8 @@ class _TableReader:
 
     def _add(self, name: str, merger: FamilyMerger, part: Part) -> None:
         merger.add(part)
-        if len(merger) > MAX_ROUTES:
-            raise RibFileError(name, f"more than {MAX_ROUTES:,} routes, the most expected in a table")
+        if merger.nbytes > MAX_TABLE_BYTES:
+            limit = f"{MAX_TABLE_BYTES >> 20:,} MiB"
+            raise RibFileError(
+                name, f"its routes and peers take more than {limit}, the most expected in a table"
+            )
