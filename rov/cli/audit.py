@@ -14,6 +14,7 @@ from rov.cli.dumps import dump_options, instant, output_option, read_verdicts
 from rov.cli.shared import EXIT_FOUND, busy, json_option, json_text
 from rov.reference import read_delegated
 from rov.report import Grid, Subject, document, sections
+from rov.report.html import write_page
 from rov.report.terminal import grid, heading, shown
 from rov.types import State
 
@@ -29,6 +30,7 @@ SHOWN = 50
 @click.command()
 @dump_options
 @output_option("the verdict on each route")
+@click.option("--report", metavar="FILE", help="Write the report as one HTML page.")
 @click.option(
     "--delegated",
     multiple=True,
@@ -51,6 +53,7 @@ def audit(
     neighbor: int | None,
     strict: bool,
     output: str | None,
+    report: str | None,
     delegated: tuple[str, ...],
     default_routes: bool,
     listed: bool,
@@ -72,6 +75,8 @@ def audit(
             write_table(verdict_table(verdicts), output, VERDICTS.name, subject.facts())
     with busy("auditing"):
         answers = sections(subject)
+    if report:
+        write_page(report, subject, answers)
     if as_json:
         click.echo(json_text(document(subject, answers)), nl=False)
     elif output != "-":

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple, TypeAlias
+
+NUMBER = re.compile(r"[\d,.]+( %)?$|-$")
+"""A cell of a Grid that is a number, or stands for none."""
 
 Tone = Literal["good", "bad", "open", "plain", "warn"]
 """valid; invalid; not known; no judgement; to be looked at."""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Any
 
 from rich.table import Table
 from rich.text import Text
 
-from rov.report.blocks import Answer, Bars, Block, Figures, Grid, Tone, percent
+from rov.report.blocks import NUMBER, Answer, Bars, Block, Figures, Grid, Tone, percent
 from rov.report.subject import Subject
 
 STYLES: dict[Tone, str] = {
@@ -21,8 +20,6 @@ STYLES: dict[Tone, str] = {
 }
 
 BAR_CELLS = 24
-
-_NUMBER = re.compile(r"[\d,.]+( %)?$|-$")
 
 
 def heading(subject: Subject) -> list[Text]:
@@ -36,7 +33,8 @@ def heading(subject: Subject) -> list[Text]:
     'a.gz against vrps.json (0 VRPs)'
     """
     facts = subject.facts()
-    seen = f"routes of at least {facts['min_peers']} of {facts['peers']:,} peers"
+    named = f" of {facts['peers']:,}" if facts["peers"] else ""
+    seen = f"routes of {facts['min_peers']} or more{named} peers"
     if subject.neighbor is not None:
         seen += f", those in AS{subject.neighbor}"
     met = facts["met"]
@@ -94,7 +92,7 @@ def grid(block: Grid) -> Table:
     """
     table = Table(box=None, pad_edge=False)
     for place, name in enumerate(block.head):
-        numbers = all(_NUMBER.match(row[place]) for row in block.rows)
+        numbers = all(NUMBER.match(row[place]) for row in block.rows)
         table.add_column(name, justify="right" if numbers else "left")
     for row in block.rows:
         table.add_row(*map(Text, row))

@@ -1,0 +1,53 @@
+"""The report as one page: no script, no outside request, light or dark as its reader likes; needs jinja2."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from typing import Any
+
+from rov._render import iso
+from rov.errors import ExtraError
+from rov.formats.compression import write_file
+from rov.report.blocks import NUMBER, Answer
+from rov.report.charts import WIDTH, drawn
+from rov.report.subject import Subject
+
+
+def page(subject: Subject, answers: Mapping[str, Answer]) -> str:
+    """The page as text; ExtraError where jinja2 is not installed.
+
+    >>> from rov import Snapshot, VrpIndex
+    >>> from rov.audit import judge
+    >>> from rov.rib import RouteColumns, RouteTable
+    >>> table = RouteTable(RouteColumns.empty(4), RouteColumns.empty(6))
+    >>> page(Subject(judge(table, VrpIndex(Snapshot.empty())), ("<rib>",), "vrps"), {})[:15]
+    '<!doctype html>'
+    """
+    template = _environment().from_string(files("rov.report").joinpath("page.html").read_text("utf-8"))
+    text: str = template.render(facts=subject.facts(), answers=answers)
+    return text
+
+
+def write_page(path: str | os.PathLike[str], subject: Subject, answers: Mapping[str, Answer]) -> None:
+    """Write the page to a file; OSError, ExtraError."""
+    write_file(path, [page(subject, answers).encode("utf-8")])
+
+
+def _environment() -> Any:
+    try:
+        import jinja2
+    except ImportError as error:
+        raise ExtraError("HTML reports need jinja2: pip install 'rovkit[audit]'") from error
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= {"drawn": drawn, "iso": iso, "count": "{:,}".format, "numbers": _numbers}
+    environment.globals |= {"WIDTH": WIDTH, "kind": lambda block: type(block).__name__}
+    return environment
+
+
+def _numbers(rows: Sequence[Sequence[str]]) -> list[bool]:
+    """Which columns are numbers, and stand right."""
+    return [all(NUMBER.match(cell) for cell in column) for column in zip(*rows, strict=True)]
