@@ -40,6 +40,8 @@ from rtr_server.transport.errors import TransportError
 from rtr_server.transport.inherited import inherited_sockets
 from rtr_server.transport.server import Server
 from rtr_server.updates import Updates
+from rtr_server.web.daemon import Daemon
+from rtr_server.web.run import Http
 
 log = logging.getLogger(__name__)
 
@@ -85,6 +87,7 @@ class Cache:
             guard=config.guard,
             stale=config.stale,
         )
+        self.http = Http(config.http)
 
     @property
     def history(self) -> History:
@@ -105,11 +108,14 @@ class Cache:
         self._at_once = asyncio.Event()
         self._server = Server(self.updates.current, self.config.transport, inherited_sockets())
         self.updates.serve(self._server)
+        self._sessions = Sessions(self._server, self.updates.current, loop.time)
         self._control = ControlServer(Commands(self.commands()))
-        self._server.open()
         self._handle_signals()
         try:
+            self._server.open()
+            self.http.open(Daemon(self.config, self.updates, self._sessions, self.status, self._clock))
             await self._open_control()
+            self.http.start()
             await self.updates.open()
             if not await self._first_load():
                 return
@@ -120,6 +126,7 @@ class Cache:
             self._systemd.stopping(f"ending: {reason}")
         finally:
             self._server.stop()
+            await self.http.close()
             await self._control.close()
             await self.updates.close()
         await self._end(reason)
@@ -211,6 +218,7 @@ class Cache:
     def _take(self, config: Config) -> None:
         """First what can fail, then the change, which cannot."""
         keys = changed_keys(self.config, config)
+        self.http.renew()
         self._server.take(
             self._server.prepare(config.transport)
         )  # even unchanged: certificates are read anew
@@ -232,10 +240,9 @@ class Cache:
 
     def commands(self) -> list[Command]:
         """What the control socket offers: of the daemon, and of its parts."""
-        sessions = Sessions(self._server, self.updates.current, asyncio.get_running_loop().time)
         return [
             Command("status", self.status),
-            *sessions.commands(),
+            *self._sessions.commands(),
             *Operate(self.updates).commands(),
         ]
 

@@ -47,6 +47,10 @@ USUAL_VERSION = 1
 """What today's routers speak: encoded ahead, so that the first of them need not wait."""
 
 
+LOADED = "set loaded"
+"""What the log calls a set that came from the feed."""
+
+
 class Server(Protocol):
     """What the updates need of whoever serves the routers."""
 
@@ -63,6 +67,20 @@ class Server(Protocol):
 
 class StaleError(Exception):
     """The data are too old, and the configuration says that the daemon ends then."""
+
+
+class Change(NamedTuple):
+    """A set that came to be served: how it is called in the log, and its step (None: only times changed).
+
+    ``seconds`` of this process, ``stages`` those of the loader's.
+    """
+
+    why: str
+    snapshot: Snapshot
+    serial: int
+    delta: Delta | None
+    seconds: float
+    stages: Mapping[str, float]
 
 
 class Candidate(NamedTuple):
@@ -108,6 +126,8 @@ class Updates:
         """The update that the guard holds back."""
         self.served: Loaded | None = None
         """What is served, as its feed gave it."""
+        self.watchers: list[Callable[[Change], None]] = []
+        """Called in the event loop with each set that comes to be served, once it is."""
         self._loader = feed if isinstance(feed, ProcessFeed) else None
         self._more: dict[int, dict[int, Payload]] = {}
         self._withdrawn: Snapshot | None = None
@@ -342,7 +362,7 @@ class Updates:
         self._adopt()
         self._tell_loader(delta, self._now(), why)
         shown = {"why": why} if why else {}
-        self._tell("set loaded", delta, began, feed=self.feed.name, **self._left_out(loaded), **shown)
+        self._tell(LOADED, delta, began, feed=self.feed.name, **self._left_out(loaded), **shown)
 
     def _left_out(self, loaded: Loaded) -> dict[str, object]:
         """What was loaded but is not served, where there is any, and how long it took to prepare."""
@@ -469,6 +489,7 @@ class Updates:
     def _tell(self, name: str, delta: Delta | None, began: float, **fields: object) -> None:
         """Tell the log what changed, and the routers that something did."""
         seconds = time.monotonic() - began
+        self._tell_watchers(name, delta, seconds)
         if delta is None:
             event(log, logging.DEBUG, f"{name}: nothing changed", seconds=seconds, **fields)
             return
@@ -484,6 +505,16 @@ class Updates:
             seconds=seconds,
         )
         self._server.notify()
+
+    def _tell_watchers(self, why: str, delta: Delta | None, seconds: float) -> None:
+        snapshot = self.history.snapshot
+        if snapshot is None:
+            return
+        ready = self.served if why == LOADED and isinstance(self.served, Ready) else None
+        stages = ready.seconds if ready is not None else {}
+        change = Change(why, snapshot, self.history.serial, delta, seconds, stages)
+        for watcher in self.watchers:
+            watcher(change)
 
     def _now(self) -> int:
         return int(self._clock())

@@ -65,6 +65,9 @@ MIN_INTERVAL = 10
     type=click.Path(file_okay=False),
     help="Keep session ids, serial and deltas here, so that routers go on after a restart.",
 )
+@click.option(
+    "--http", multiple=True, type=ENDPOINT, help="API, metrics and pages over HTTP; off without it."
+)
 @click.option("--control", type=click.Path(), help="Control socket, for rtr-server sessions, kick, status.")
 @click.option("--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.option("-v", "--verbose", is_flag=True, help="Debug lines too: each query, each notify.")
@@ -115,6 +118,7 @@ def _from_flags(flags: dict[str, Any]) -> Config:
         "timers": {name: flags[name] for name in ("refresh", "retry", "expire")},
         "state": {} if flags["state_dir"] is None else {"directory": flags["state_dir"]},
         "control": {} if flags["control"] is None else {"socket": flags["control"]},
+        "http": {"listen": [str(endpoint) for endpoint in flags["http"]]},
         "log": {"format": flags["log_format"], "level": "debug" if flags["verbose"] else "info"},
     }
     if vrps is not None:
@@ -164,6 +168,8 @@ def _started(cache: app.Cache) -> None:
     click.echo(
         f"at {', '.join(map(str, cache.endpoints))}, RTR versions {VERSIONS[0]} to {VERSIONS[-1]}. Try:"
     )
+    for url in cache.http.urls:
+        click.echo(f"  curl {url}readyz")
     click.echo(f"  rtr-server dump {where} --format csv | head")
     tables = "roa4 table r4; roa6 table r6;"
     channels = "roa4 { table r4; }; roa6 { table r6; };"

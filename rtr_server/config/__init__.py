@@ -7,6 +7,7 @@ octets. Each section is a frozen struct in the module of whoever reads it:
     [timers] [state] [log] [control]     service.py
     [[listen]] [[client]] [limits] [tcp] transport.py
     [[source]] [policy] [slurm] [guard] [stale] [history]   sources.py
+    [http]                               web.py
 
 To add a section: write ``class Guard(Section)`` in its module, with defaults and a docstring a key, and a
 field ``guard: Guard = Guard()`` in Config (a list: ``source: tuple[Source, ...] = ()`` is ``[[source]]``).
@@ -41,6 +42,7 @@ from rtr_server.config.sources import (
     check_sources,
 )
 from rtr_server.config.transport import DEFAULT_LISTEN, Client, Limits, Listen, Tcp, Transport, check_clients
+from rtr_server.config.web import Http
 
 __all__ = [
     "NEEDS_RESTART",
@@ -50,6 +52,7 @@ __all__ = [
     "Control",
     "Guard",
     "History",
+    "Http",
     "Limits",
     "Listen",
     "Log",
@@ -68,7 +71,10 @@ __all__ = [
     "read_config",
 ]
 
-NEEDS_RESTART = frozenset({"control.group", "control.mode", "control.socket", "state.directory"})
+NEEDS_RESTART = frozenset(
+    {"control.group", "control.mode", "control.socket", "state.directory"}
+    | {f"http.{name}" for name in Http.__struct_fields__}
+)
 """Keys (section.name) that a reload leaves as they were, with a line in the log."""
 
 
@@ -100,6 +106,7 @@ class Config(Section, frozen=True, kw_only=True):
     state: State = State()
     log: Log = Log()
     control: Control = Control()
+    http: Http = Http()
 
     def __post_init__(self) -> None:
         check_sources(self.source, self.policy, self.guard)

@@ -1,0 +1,68 @@
+"""The Starlette application: the routes of all modules, and how their exceptions become answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Protocol
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute
+
+from rtr_server.config.web import Http, read_token
+from rtr_server.transport.errors import TransportError
+from rtr_server.web import health
+from rtr_server.web.daemon import Daemon
+from rtr_server.web.gate import Gate
+from rtr_server.web.problems import MEDIA_TYPE, Problem
+from rtr_server.web.protocol import Traffic
+
+
+class Module(Protocol):
+    """A part of the HTTP side."""
+
+    def routes(self, daemon: Daemon) -> Iterable[BaseRoute]:
+        """What it answers; its handlers close over ``daemon``."""
+
+
+MODULES: tuple[Module, ...] = (health,)
+"""Asked in this order; no two may have a path in common."""
+
+
+class Web:
+    """The whole HTTP side above the server: ``app`` is the ASGI application.
+
+    TransportError: the token file cannot be used.
+    """
+
+    def __init__(self, daemon: Daemon, traffic: Traffic) -> None:
+        routes = [route for module in MODULES for route in module.routes(daemon)]
+        handlers = {Problem: _problem, HTTPException: _http_exception}
+        starlette = Starlette(routes=routes, exception_handlers=handlers)  # type: ignore[arg-type]
+        starlette.router.redirect_slashes = False
+        self.app = Gate(starlette, traffic, _token(daemon.config.http))
+
+
+def _token(settings: Http) -> str | None:
+    if settings.token is None:
+        return None
+    try:
+        return read_token(settings.token)
+    except (OSError, ValueError) as error:
+        raise TransportError(f"{settings.token}: {getattr(error, 'strerror', None) or error}") from error
+
+
+async def _problem(request: Request, problem: Problem) -> Response:
+    return Response(problem.body(), problem.status, problem.headers, MEDIA_TYPE)
+
+
+async def _http_exception(request: Request, error: HTTPException) -> Response:
+    """What Starlette itself refuses: no such path, another method."""
+    details = {
+        404: f"{request.url.path[:200]!a}: no such path",
+        405: f"{request.method[:20]!a}: expected {(error.headers or {}).get('Allow', 'another method')}",
+    }
+    detail = details.get(error.status_code, str(error.detail))
+    return await _problem(request, Problem(error.status_code, detail, dict(error.headers or {})))

@@ -1,0 +1,43 @@
+"""What went wrong with a request, as an exception: a problem document (RFC 9457) on paths of our own."""
+
+from __future__ import annotations
+
+import http
+
+import msgspec
+
+MEDIA_TYPE = "application/problem+json"
+
+
+class Problem(Exception):  # noqa: N818  # the word of RFC 9457
+    """A request that gets no answer: its status, why in a sentence, headers that go with it.
+
+    >>> Problem(404, "no such page").body()
+    b'{"type":"about:blank","title":"Not Found","status":404,"detail":"no such page"}'
+    """
+
+    def __init__(self, status: int, detail: str, headers: dict[str, str] | None = None) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+        self.headers = headers or {}
+
+    def body(self) -> bytes:
+        """The document."""
+        title = http.HTTPStatus(self.status).phrase
+        document = {
+            "type": "about:blank",
+            "title": title,
+            "status": self.status,
+            "detail": self.detail,
+        }
+        return msgspec.json.encode(document)
+
+
+def shown(value: str, most: int = 100) -> str:
+    """What a stranger sent, quoted, cut and in printable ASCII.
+
+    >>> shown("x" * 200)[:5], shown("\\n")
+    ("'xxxx", "'\\\\n'")
+    """
+    return ascii(value if len(value) <= most else f"{value[:most]}...")

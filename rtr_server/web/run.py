@@ -1,0 +1,70 @@
+"""The HTTP side as the daemon runs it; what it needs is imported only where it is configured."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from rtr_server.config.web import Http as Settings
+from rtr_server.transport.errors import TransportError
+from rtr_server.web.daemon import Daemon
+
+if TYPE_CHECKING:
+    from rtr_server.web.app import Web
+    from rtr_server.web.server import HttpServer
+
+GRACE = 2.0
+"""Seconds that answers under way get when the daemon ends."""
+
+MISSING = "HTTP needs packages that are not installed: pip install 'rovkit[http]'"
+
+
+class Http:
+    """In this order: ``open`` (TransportError), ``start`` in the event loop, ``renew``, ``close``.
+
+    Where no address is configured, nothing of it does anything.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._server: HttpServer | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    def open(self, daemon: Daemon) -> None:
+        """Bind, and put the application together; TransportError where that cannot be done."""
+        if not self._settings.listen:
+            return
+        try:
+            from rtr_server.web.app import Web
+            from rtr_server.web.protocol import Traffic
+            from rtr_server.web.server import HttpServer
+        except ImportError as error:
+            raise TransportError(f"{MISSING} ({error})") from error
+        traffic = Traffic()
+        self._web: Web = Web(daemon, traffic)
+        self._daemon = daemon
+        self._server = HttpServer(self._settings, traffic)
+
+    def start(self) -> None:
+        """Serve: what needs data says that there are none until there are."""
+        if self._server is not None:
+            self._task = asyncio.create_task(self._daemon.run())
+            self._server.start(self._web.app)
+
+    @property
+    def urls(self) -> list[str]:
+        """Where it is served."""
+        return [] if self._server is None else self._server.urls
+
+    def renew(self) -> None:
+        """Read certificates again; TransportError."""
+        if self._server is not None:
+            self._server.renew()
+
+    async def close(self) -> None:
+        """End."""
+        if self._server is not None:
+            await self._server.close(GRACE)
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)

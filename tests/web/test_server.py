@@ -1,0 +1,196 @@
+"""The HTTP server: what it is told by its configuration, and what clients that misbehave can do to it."""
+
+import contextlib
+import socket
+import ssl
+import time
+
+import httpx
+import pytest
+import trustme
+
+from rtr_server.config import ConfigError, build_config
+from rtr_server.config.web import read_token
+from rtr_server.feed.feed import FeedError
+from rtr_server.transport.errors import TransportError
+from tests.web.conftest import SMALL
+
+OLD = 1_700_000_000
+
+
+def connect(running):
+    connection = socket.create_connection(running.address, timeout=30)
+    connection.settimeout(30)
+    return connection
+
+
+def everything(connection):
+    """All octets until the server ends the connection."""
+    octets = b""
+    with contextlib.suppress(ConnectionResetError):
+        while piece := connection.recv(1 << 16):
+            octets += piece
+    return octets
+
+
+def test_off_without_an_address(run_daemon):
+    assert build_config({}).http.listen == ()
+
+
+def test_healthz_and_readyz(small):
+    assert small.client.get("/healthz").text == "ok\n"
+    answer = small.client.get("/readyz")
+    assert answer.status_code == 200
+    found = answer.json()
+    assert found["ready"] is True
+    assert found["vrps"] == len(SMALL)
+    assert found["serial"] == small.cache.history.serial
+    assert found["sources"] == [{"name": "test feed", "state": "usable"}]
+
+
+def test_not_ready_without_data(run_daemon):
+    with run_daemon(FeedError("down", temporary=True)) as running:
+        answer = running.client.get("/readyz")
+        assert (answer.status_code, answer.json()["reasons"]) == (503, ["no data yet"])
+        assert running.client.get("/healthz").status_code == 200
+
+
+def test_not_ready_with_old_data(run_daemon):
+    with run_daemon(SMALL, {"stale": {"after": "1h"}}, as_of=OLD) as running:
+        answer = running.client.get("/readyz")
+        assert answer.status_code == 503
+        assert "s old: at most 3600 s" in answer.json()["reasons"][0]
+
+
+def test_not_ready_while_data_are_withheld(run_daemon):
+    with run_daemon(SMALL, {"stale": {"after": "1h", "action": "close"}}, as_of=OLD) as running:
+        running.until(lambda: running.cache.updates.current.withheld)
+        reasons = running.client.get("/readyz").json()["reasons"]
+        assert "data are withheld: [stale] action is close" in reasons
+
+
+def test_every_answer_is_guarded(small):
+    headers = small.client.get("/healthz").headers
+    assert headers["x-content-type-options"] == "nosniff"
+    assert "unsafe-inline" not in headers["content-security-policy"]
+    assert "default-src 'none'" in headers["content-security-policy"]
+    assert "date" in headers
+
+
+def test_unknown_paths_and_methods_get_a_problem(small):
+    answer = small.client.get("/nothing")
+    assert answer.status_code == 404
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json() == {
+        "type": "about:blank",
+        "title": "Not Found",
+        "status": 404,
+        "detail": "'/nothing': no such path",
+    }
+    answer = small.client.delete("/readyz")
+    assert answer.status_code == 405
+    assert "GET" in answer.headers["allow"]
+
+
+def test_token(run_daemon, tmp_path):
+    path = tmp_path / "token"
+    path.write_text("0123456789abcdef\n")
+    with run_daemon(SMALL, {"http": {"token": str(path)}}) as running:
+        assert running.client.get("/healthz").status_code == 200
+        assert running.client.get("/readyz").status_code == 200
+        for given in ({}, {"Authorization": "Bearer x"}, {"Authorization": "0123456789abcdef"}):
+            answer = running.client.get("/nothing", headers=given)
+            assert answer.status_code == 401
+            assert answer.headers["www-authenticate"].startswith("Bearer")
+        allowed = {"Authorization": "Bearer 0123456789abcdef"}
+        assert running.client.get("/nothing", headers=allowed).status_code == 404
+
+
+@pytest.mark.parametrize("token", ["", "short", "blanks in it 0123456789", "nön-ascii-0123456789"])
+def test_a_token_that_is_none(token, tmp_path):
+    (tmp_path / "token").write_text(token)
+    with pytest.raises(ValueError, match="expected a token"):
+        read_token(tmp_path / "token")
+
+
+def test_a_token_file_that_is_missing_ends_the_start(run_daemon, tmp_path):
+    running = run_daemon(SMALL, {"http": {"token": str(tmp_path / "none")}})
+    with pytest.raises(TransportError, match="No such file"):
+        running.__enter__()
+
+
+def test_a_port_in_use_ends_the_start(run_daemon):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        running = run_daemon(SMALL, {"http": {"listen": [f"127.0.0.1:{taken.getsockname()[1]}"]}})
+        with pytest.raises(TransportError, match="in use"):
+            running.__enter__()
+
+
+def test_certificate_and_key_belong_together():
+    with pytest.raises(ConfigError, match=r"http\.key: missing"):
+        build_config({"http": {"certificate": "x.pem"}})
+
+
+def test_tls(run_daemon, tmp_path):
+    authority = trustme.CA()
+    certificate = authority.issue_cert("localhost", "127.0.0.1")
+    certificate.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
+    certificate.private_key_pem.write_to_path(tmp_path / "key.pem")
+    http = {"certificate": str(tmp_path / "cert.pem"), "key": str(tmp_path / "key.pem")}
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    with run_daemon(SMALL, {"http": http}) as running:
+        assert running.url.startswith("https://")
+        assert httpx.get(f"{running.url}healthz", verify=context, trust_env=False).text == "ok\n"
+
+
+@pytest.mark.parametrize(
+    "octets",
+    [b"\x16\x03\x01\x00\xff\x00" * 10, b"GET / HTTQ/1.1\r\n\r\n", b"\x00" * 1000, b"GET /\r\n\r\n"],
+)
+def test_what_is_no_http_gets_400(small, octets):
+    with connect(small) as connection:
+        connection.sendall(octets)
+        assert everything(connection).startswith(b"HTTP/1.1 400")
+
+
+def test_a_head_without_end_is_refused(small):
+    with connect(small) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\n")
+        with contextlib.suppress(ConnectionError):
+            for _ in range(64):
+                connection.sendall(b"X: " + b"y" * 1000 + b"\r\n")
+        answer = everything(connection)
+        assert answer == b"" or answer.startswith(b"HTTP/1.1 400")
+
+
+def test_slow_heads_are_cut_off(run_daemon):
+    with run_daemon(SMALL, {"http": {"header_timeout": "200ms"}}) as running:
+        for start in (b"", b"GET / HT", b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\nGET /he"):
+            with connect(running) as connection:
+                connection.sendall(start)
+                answered = everything(connection)
+                assert answered == b"" or answered.endswith(b"ok\n")
+        assert running.cache.http._web.app._traffic.timeouts["head"] == 3
+
+
+def test_connections_beyond_the_limit_get_503(run_daemon):
+    with run_daemon(SMALL, {"http": {"max_connections": 3}}) as running, contextlib.ExitStack() as stack:
+        held = [stack.enter_context(connect(running)) for _ in range(3)]
+        running.until(lambda: running.cache.http._server.connected == 3)
+        with connect(running) as refused:
+            assert everything(refused).startswith(b"HTTP/1.1 503")
+        for connection in held:
+            connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            assert everything(connection).endswith(b"ok\n")
+
+
+def test_a_thousand_connections_do_no_harm(run_daemon):
+    with run_daemon() as running, contextlib.ExitStack() as stack:
+        held = [stack.enter_context(connect(running)) for _ in range(1000)]
+        began = time.monotonic()
+        for connection in held:
+            connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        assert all(everything(connection).endswith(b"ok\n") for connection in held)
+        assert time.monotonic() - began < 60
+    assert running.cache.http._server.connected == 0
