@@ -63,6 +63,25 @@ class Checked(NamedTuple):
     invalid: npt.NDArray[np.int64]
     exposed: list[str]
 
+    def taken(self, rows: slice) -> Checked:
+        """Some of the rows.
+
+        >>> from rov import Snapshot, VrpIndex
+        >>> from rov.audit.verdicts import judge
+        >>> from rov.rib import RouteColumns, RouteTable
+        >>> table = RouteTable(RouteColumns.empty(4), RouteColumns.empty(6))
+        >>> len(check_vrps(judge(table, VrpIndex(Snapshot.empty())))[0].taken(slice(0)).vrps)
+        0
+        """
+        return Checked(
+            self.vrps.take(rows),
+            self.faults[rows],
+            self.allowed[rows],
+            self.announced[rows],
+            self.invalid[rows],
+            self.exposed[rows],
+        )
+
 
 def check_vrps(verdicts: Verdicts, *, now: int | None = None, soon: int = DAY) -> tuple[Checked, Checked]:
     """The Faults of each VRP of the index, IPv4 and IPv6; ``now`` in unix seconds, None: no expiry checked.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from rov.audit.covering import covering_column
 from rov.audit.nesting import group_starts, nesting
 from rov.audit.tables import arrow, joined, origins, prefix_texts, route_columns, taken
 from rov.audit.tables import words as as_words
@@ -147,7 +148,8 @@ class _Groups:
 
 def impact_table(verdicts: Verdicts, *, default_routes: bool = False) -> pa.Table:
     """One row an invalid route: the columns of verdict_table, then class, cover_prefix, cover_origin,
-    cover_state (null: no cover), reachable_share (0 to 1, by more specific routes that remain).
+    cover_state (null: no cover), reachable_share (0 to 1, by more specific routes that remain), vrps (those
+    that cover it, as texts).
 
     >>> from rov import Snapshot, VrpIndex
     >>> from rov.audit.verdicts import judge
@@ -158,7 +160,8 @@ def impact_table(verdicts: Verdicts, *, default_routes: bool = False) -> pa.Tabl
     """
     parts = impact(verdicts, default_routes=default_routes)
     pyarrow = arrow()
-    columns = route_columns([taken(part.judged, part.rows) for part in parts])
+    invalid = tuple(taken(part.judged, part.rows) for part in parts)
+    columns = route_columns(invalid)
     columns["class"] = as_words((part.classes for part in parts), IMPACT_WORDS)
     texts: list[str | None] = []
     for part in parts:
@@ -174,5 +177,6 @@ def impact_table(verdicts: Verdicts, *, default_routes: bool = False) -> pa.Tabl
         pyarrow.array(states, mask=none), pyarrow.array(STATE_WORDS)
     )
     columns["reachable_share"] = joined(part.inside for part in parts)
+    columns["vrps"] = covering_column(invalid, verdicts.index.snapshot)
     table: pa.Table = pyarrow.table(columns)
     return table

@@ -21,9 +21,12 @@ EXIT_BROKEN_PIPE = 141
 SUBCOMMANDS = {
     "audit": "rov.cli.audit:audit",
     "convert": "rov.cli.convert:convert",
+    "coverage": "rov.cli.coverage:coverage",
     "diff": "rov.cli.diff:diff",
     "history": "rov.cli.history:history",
+    "impact": "rov.cli.impact:impact",
     "info": "rov.cli.info:info",
+    "lint": "rov.cli.lint:lint",
     "slurm": "rov.cli.slurm:slurm_group",
     "synth": "rov.cli.synth:synth_group",
     "validate": "rov.cli.validate:validate",

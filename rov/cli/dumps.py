@@ -7,22 +7,33 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
+from rov._render import printed
 from rov.audit import Verdicts, judge
-from rov.audit.output import format_of
-from rov.cli.shared import QUIET_SECONDS, AsnType, busy, read_index, strict_option
+from rov.audit.output import format_of, write_table
+from rov.audit.schemas import Schema
+from rov.cli.shared import QUIET_SECONDS, AsnType, busy, json_text, read_index, strict_option
 from rov.errors import ArgumentError
+from rov.report import Grid, Subject, document, sections
+from rov.report.terminal import grid, heading, shown
 from rov.rib import RouteColumns, RouteTable, read_table
 from rov.rib.read import expand
 from rov.rib.table import PEERS_PER_WORD
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 C = TypeVar("C", bound=Callable[..., Any])
+
+
+SHOWN = 50
+"""Rows that a terminal gets unless told; --output has all."""
 
 
 class OutputType(click.ParamType[str]):
@@ -63,6 +74,26 @@ def output_option(what: str) -> Callable[[C], C]:
     """--output FILE: the rows of an answer."""
     explained = f"Write {what}: .parquet, .csv, .json or .jsonl, the latter three also packed; - is CSV."
     return click.option("--output", type=OutputType(), metavar="FILE", help=explained)
+
+
+def delegated_option(command: C) -> C:
+    """--delegated FILE of the commands that ask about countries and registries."""
+    explained = "Delegated files of the registries, for coverage by country and registry; repeatable."
+    return click.option("--delegated", multiple=True, metavar="FILE", help=explained)(command)
+
+
+def default_routes_option(command: C) -> C:
+    """--default-routes of the commands that ask about impact."""
+    explained = "Impact: 0.0.0.0/0 and ::/0 count as a way to get there."
+    return click.option("--default-routes", is_flag=True, help=explained)(command)
+
+
+def limit_option(command: C) -> C:
+    """--limit of the commands that show rows."""
+    option = click.option(
+        "--limit", type=click.IntRange(0), default=SHOWN, show_default=True, help="Rows shown."
+    )
+    return option(command)
 
 
 def read_verdicts(
@@ -118,6 +149,46 @@ def _carried(columns: RouteColumns, numbers: Sequence[int]) -> RouteColumns:
     peers = np.bitwise_count(sets).sum(axis=1, dtype=np.uint32)
     own = RouteColumns(columns.family, columns.addresses, columns.lengths, columns.origins, peers, sets)
     return own.take(peers > 0)
+
+
+def give(
+    subject: Subject,
+    section: str,
+    table: pa.Table,
+    schema: Schema,
+    rows: Sequence[Any],
+    *,
+    output: str | None,
+    as_json: bool,
+) -> None:
+    """One section: its summary as JSON or for people, with rows below it, and its table as a file."""
+    if output == "-" and as_json:
+        raise click.UsageError("--json and --output -: expected one of them on stdout")
+    if output:
+        with busy(f"writing {output}"):
+            write_table(table, output, schema.name, subject.facts())
+    if output == "-":
+        return
+    with busy("auditing"):
+        answers = sections(subject, [section])
+    if as_json:
+        click.echo(json_text(document(subject, answers)), nl=False)
+        return
+    items = [*heading(subject), *(item for answer in answers.values() for item in shown(answer))]
+    click.echo(printed(*items, *rows), nl=False)
+
+
+def listed(title: str, head: Sequence[str], rows: Sequence[Sequence[str]], total: int) -> list[Any]:
+    """Rows of a table for people, and how many more there are."""
+    items: list[Any] = ["", title, grid(Grid("", head, rows))]
+    if total > len(rows):
+        items.append(f"... and {total - len(rows):,} more (--limit, --output)")
+    return items
+
+
+def asn_text(asn: int | None) -> str:
+    """An origin as people write it."""
+    return "-" if asn is None else f"AS{asn}"
 
 
 @contextlib.contextmanager

@@ -36,7 +36,13 @@ def hygiene_answer(subject: Subject) -> Answer:
     >>> hygiene_answer(Subject(judge(table, VrpIndex(Snapshot.empty())), (), "")).summary["vrps"]
     0
     """
-    parts = check_vrps(subject.verdicts, now=subject.at)
+    # of a family without routes nothing can be said
+    parts = [
+        part if len(judged) else part.taken(slice(0))
+        for part, judged in zip(
+            check_vrps(subject.verdicts, now=subject.at), subject.verdicts.families(), strict=True
+        )
+    ]
     total = sum(len(part.vrps) for part in parts)
     counts = {
         fault: [int((part.faults & np.uint16(fault) != 0).sum()) for part in parts]
@@ -68,6 +74,7 @@ def hygiene_answer(subject: Subject) -> Answer:
         Grid("ASes with most loose VRPs", ["AS", "loose VRPs"], _loosest(parts)),
         Note(
             "Judged by the routes of this table: what peers do not carry here may be announced elsewhere. "
+            "VRPs of a family that the table has no routes of are left out. "
             "rov lint lists the VRPs one by one, with an example of what each leaves open."
         ),
     ]

@@ -11,9 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import rov
-from rov.audit import Impact, Verdicts, impact, judge
+from rov.audit import Impact, Verdicts, impact, judge, verdict_table
 from rov.audit.coverage import SPACE_BITS, coverage_table, space_of
+from rov.audit.covering import covering_column
 from rov.audit.hygiene import Fault, check_vrps
+from rov.audit.verdicts import REASON_WORDS
 from rov.rib import RouteColumns, RouteTable
 from rov.types import Family
 
@@ -228,3 +230,29 @@ def test_hygiene_by_its_definitions(world: tuple[Family, list[Route], list[rov.V
             assert (exposed.address, exposed.length) in allowed - own
         else:
             assert checked.exposed[row] == ""
+
+
+@given(worlds())
+def test_the_covering_vrps_are_those_of_the_index(world: tuple[Family, list[Route], list[rov.Vrp]]) -> None:
+    family, routes, vrps = world
+    verdicts = _verdicts(family, routes, vrps)
+    table = verdict_table(verdicts)
+    column = covering_column((verdicts.ipv4, verdicts.ipv6), verdicts.index.snapshot)
+    expected = [sorted(map(str, verdicts.index.covering(prefix))) for prefix in table["prefix"].to_pylist()]
+    assert [sorted(texts) for texts in column.to_pylist()] == expected
+
+
+@given(worlds(), st.integers(1, 4))
+def test_every_row_says_what_explain_says(
+    world: tuple[Family, list[Route], list[rov.Vrp]], min_peers: int
+) -> None:
+    family, routes, vrps = world
+    index = rov.VrpIndex(rov.Snapshot.from_vrps(vrps))
+    columns, other = _columns(family, routes), RouteColumns.empty(6 if family == 4 else 4)
+    table = RouteTable(columns, other) if family == 4 else RouteTable(other, columns)
+    rows = verdict_table(judge(table, index, min_peers=min_peers)).to_pylist()
+    assert len(rows) == sum(peers >= min_peers for _, _, peers in routes)
+    for row in rows:
+        validity = index.explain(row["prefix"], row["origin"] or 0)
+        assert row["state"] == validity.state.label
+        assert row["reason"] == REASON_WORDS[validity.reason]

@@ -106,3 +106,72 @@ def test_a_missing_dump(files, capsys):
     code, _, err = run(capsys, "audit", "/nonexistent", *files[1:])
     assert code == 2
     assert err == "rov: error: /nonexistent: cannot be read: No such file or directory\n"
+
+
+# --- one question at a time
+
+
+def test_impact(files, tmp_path, capsys):
+    target = tmp_path / "impact.json"
+    code, out, err = run(capsys, "impact", *files, "--output", target, "--fail-on", "unreachable")
+    assert (code, err) == (1, "")
+    rows = {row["prefix"]: row for row in json.loads(target.read_text())}
+    assert rows["192.0.2.0/25"]["class"] == "rescued_same_origin_valid"
+    assert rows["192.0.2.0/25"]["cover_prefix"] == "192.0.2.0/24"
+    assert rows["192.0.2.0/25"]["vrps"] == ["192.0.2.0/24-24 AS64496"]
+    assert rows["198.51.100.0/24"]["class"] == "unreachable"
+    assert rows["198.51.100.0/24"]["cover_prefix"] is None
+    assert "Impact of dropping invalid routes" in out
+
+
+def test_impact_of_a_class(files, capsys):
+    code, out, _ = run(capsys, "impact", *files, "--class", "rescued_same_origin_valid", "--json")
+    assert code == 0
+    assert json.loads(out)["sections"]["impact"]["ipv4"]["classes"]["rescued_same_origin_valid"] == 1
+    code, out, _ = run(capsys, "impact", *files, "--class", "rescued_same_origin_valid")
+    assert out.splitlines()[-1].startswith("192.0.2.0/25")
+
+
+def test_coverage_by_as_and_by_country(files, tmp_path, capsys):
+    code, out, _ = run(capsys, "coverage", *files)
+    assert code == 0
+    assert "AS64496" in out
+    delegated = tmp_path / "delegated"
+    delegated.write_text("ripencc|NL|ipv4|192.0.2.0|256|20260101|allocated\n")
+    target = tmp_path / "coverage.csv"
+    code, _, err = run(
+        capsys, "coverage", *files, "--by", "country", "--delegated", delegated, "--output", target
+    )
+    assert (code, err) == (0, "")
+    lines = [line.split(",")[:7] for line in target.read_text().splitlines()]
+    assert ["NL", "false", "4", "2", "1", "1", "0"] in lines
+    assert ["", "true", "4", "4", "1", "3", "0"] in lines
+
+
+def test_coverage_by_country_needs_the_registries(files, capsys):
+    code, _, err = run(capsys, "coverage", *files, "--by", "country")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "--delegated FILE" in err
+
+
+def test_lint_shows_the_vrps_with_a_fault(files, capsys):
+    code, out, _ = run(capsys, "lint", *files, "--fail-on", "as0_announced")
+    assert code == 1
+    rows = [line for line in out[out.index("\nVRPs\n") :].splitlines() if "AS" in line]
+    assert [row.split()[0] for row in rows] == ["198.51.100.0/23", "203.0.113.0/24"]
+    assert run(capsys, "lint", *files, "--asn", "64496", "--fail-on", "loose")[0] == 0
+    assert run(capsys, "lint", *files, "--asn", "64497", "--fail-on", "loose")[0] == 1
+
+
+def test_the_covering_vrps_of_each_route(files, tmp_path, capsys):
+    target = tmp_path / "out.csv"
+    assert run(capsys, "audit", *files, "--covering", "--output", target)[0] == 0
+    head, first, *_ = target.read_text().splitlines()
+    assert head == "prefix,origin,state,reason,peers,vrps"
+    assert first == "192.0.2.0/24,64496,valid,matched,9,192.0.2.0/24-24 AS64496"
+
+
+def test_the_page_is_written(files, tmp_path, capsys):
+    target = tmp_path / "report.html"
+    assert run(capsys, "audit", *files, "--report", target)[0] == 0
+    assert "At a glance" in target.read_text()

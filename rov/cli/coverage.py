@@ -1,0 +1,70 @@
+"""``rov coverage``: how much of a table the VRPs cover, by AS, country or registry."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from rov.audit.coverage import By, coverage_table
+from rov.audit.schemas import COVERAGE
+from rov.cli.dumps import (
+    delegated_option,
+    dump_options,
+    give,
+    instant,
+    limit_option,
+    listed,
+    output_option,
+    read_verdicts,
+)
+from rov.cli.shared import busy, json_option
+from rov.reference import read_delegated
+from rov.report import Subject
+from rov.report.blocks import percent
+
+
+@click.command()
+@dump_options
+@output_option("a row for each key and family")
+@click.option(
+    "--by", type=click.Choice(["as", "country", "registry"]), default="as", show_default=True, help="The key."
+)
+@delegated_option
+@limit_option
+@json_option
+def coverage(
+    ribs: tuple[str, ...],
+    vrps: str,
+    min_peers: int,
+    neighbor: int | None,
+    strict: bool,
+    output: str | None,
+    by: By,
+    delegated: tuple[str, ...],
+    limit: int,
+    as_json: bool,
+) -> None:
+    """Tell how many routes, and how many addresses, the VRPs cover, and how many of these are valid."""
+    if by != "as" and not delegated:
+        raise click.UsageError(f"--by {by}: expected the registries' files, --delegated FILE")
+    known = read_delegated(delegated) if delegated else None
+    verdicts = read_verdicts(ribs, vrps, min_peers, neighbor, strict)
+    subject = Subject(verdicts, ribs, vrps, neighbor, known, at=instant(verdicts))
+    with busy("auditing"):
+        table = coverage_table(verdicts, by, known)
+    cells = [_cells(row, by) for row in table.slice(0, limit).to_pylist()]
+    head = [by, "family", "routes", "valid", "invalid", "not found", "coverage", "accuracy", "space coverage"]
+    rows = listed("All, then the largest first", head, cells, table.num_rows)
+    give(subject, "coverage", table, COVERAGE, rows, output=output, as_json=as_json)
+
+
+def _cells(row: dict[str, Any], by: By) -> list[str]:
+    key = row["asn" if by == "as" else by]
+    named = f"AS{key}" if by == "as" and key else key or ("no origin" if by == "as" else "not known")
+    counts = [f"{row[name]:,}" for name in ("routes", "valid", "invalid", "not_found")]
+    shares = [
+        "-" if row[name] is None else percent(row[name], 1)
+        for name in ("coverage", "accuracy", "space_coverage")
+    ]
+    return ["all" if row["total"] else named, f"IPv{row['family']}", *counts, *shares]

@@ -1,0 +1,88 @@
+"""``rov impact``: what becomes of the packets to each invalid route, if all of these are dropped."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from rov.audit import Impact, impact_table
+from rov.audit.schemas import IMPACT
+from rov.cli.dumps import (
+    asn_text,
+    default_routes_option,
+    dump_options,
+    give,
+    instant,
+    limit_option,
+    listed,
+    output_option,
+    read_verdicts,
+)
+from rov.cli.shared import EXIT_FOUND, busy, json_option
+from rov.report import Subject
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+CLASSES = [kind.label for kind in Impact]
+
+
+@click.command()
+@dump_options
+@output_option("the invalid routes")
+@default_routes_option
+@click.option("--class", "classes", multiple=True, type=click.Choice(CLASSES), help="Only routes of a class.")
+@click.option("--fail-on", multiple=True, type=click.Choice(CLASSES), help="Exit with 1 if there is such.")
+@limit_option
+@json_option
+def impact(
+    ribs: tuple[str, ...],
+    vrps: str,
+    min_peers: int,
+    neighbor: int | None,
+    strict: bool,
+    output: str | None,
+    default_routes: bool,
+    classes: tuple[str, ...],
+    fail_on: tuple[str, ...],
+    limit: int,
+    as_json: bool,
+) -> int:
+    """Tell what breaks if invalid routes are dropped: who still gets the packets to each.
+
+    The table that --output writes has, of each invalid route, its class, what takes over, and the VRPs.
+    """
+    verdicts = read_verdicts(ribs, vrps, min_peers, neighbor, strict)
+    subject = Subject(verdicts, ribs, vrps, neighbor, None, default_routes, instant(verdicts))
+    with busy("auditing"):
+        table = impact_table(verdicts, default_routes=default_routes)
+    found = set(table["class"].unique().to_pylist())
+    shown = _of_classes(table, classes) if classes else table
+    rows = invalid_routes(shown, limit)
+    give(subject, "impact", shown, IMPACT, rows, output=output, as_json=as_json)
+    return EXIT_FOUND if found & set(fail_on) else 0
+
+
+def _of_classes(table: pa.Table, classes: tuple[str, ...]) -> pa.Table:
+    from pyarrow import array, compute, string
+
+    return table.filter(compute.is_in(table["class"].cast(string()), array(classes, string())))
+
+
+def invalid_routes(table: pa.Table, limit: int) -> list[Any]:
+    """The routes of an impact table for people, those that most peers carry first."""
+    rows = table.sort_by([("peers", "descending"), ("prefix", "ascending")]).slice(0, limit).to_pylist()
+    cells = [
+        [
+            row["prefix"],
+            asn_text(row["origin"]),
+            row["reason"],
+            f"{row['peers']:,}",
+            row["class"],
+            f"{row['cover_prefix']} {asn_text(row['cover_origin'])}" if row["cover_prefix"] else "-",
+        ]
+        for row in rows
+    ]
+    head = ["prefix", "origin", "reason", "peers", "class", "goes to"]
+    return listed("Invalid routes, the most visible first", head, cells, table.num_rows)
