@@ -1,4 +1,4 @@
-"""``rtr-server dump``: the full set of a cache, as a VRP file."""
+"""``rtr-server dump``: the full set of a cache, as a VRP file; or its changes as they come."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TextIO
 
@@ -17,6 +18,7 @@ from rtr_server.endpoint import Endpoint
 from rtr_server.protocol.pdu import VERSIONS
 from rtr_server.tools import compare
 from rtr_server.tools import dump as mirror
+from rtr_server.tools import follow as following
 
 
 @click.command()
@@ -28,6 +30,8 @@ from rtr_server.tools import dump as mirror
 @click.option(
     "--diff", "other", metavar="FILE|HOST:PORT", help="Print what this one has more (+) and less (-) instead."
 )
+@click.option("--follow", is_flag=True, help="Stay, and print each change (+ and - lines) instead.")
+@click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 def dump(
     cache: Endpoint,
     rtr_version: int | None,
@@ -35,11 +39,22 @@ def dump(
     output: Path | None,
     timeout: float,
     other: str | None,
+    follow: bool,
+    as_json: bool,
 ) -> None:
     """Get the full set of the RTR cache at HOST:PORT, as a VRP file; a summary on standard error.
 
-    With --diff, compare it to a VRP file or another cache: exit code 1 if they differ.
+    With --diff, compare it to a VRP file or another cache: exit code 1 if they differ. With --follow, stay
+    connected and print what changes, one JSON object a line with --json; Ctrl-C ends it.
     """
+    form = "json" if as_json else form
+    if other is not None and (follow or form == "json"):
+        raise click.UsageError("--diff goes with neither --follow nor JSON")
+    if follow and output is not None:
+        raise click.UsageError("--follow writes to standard output: redirect it")
+    if follow:
+        _follow(following.Follower(cache, version=rtr_version, timeout=timeout), form == "json")
+        return
     different = False
     try:
         found = mirror.fetch(cache, version=rtr_version, timeout=timeout)
@@ -69,6 +84,34 @@ def dump(
     )
     if different:
         sys.exit(BROKEN)
+
+
+def _follow(follower: following.Follower, as_json: bool) -> None:
+    """Print what happens, until interrupted: changes on standard output, the rest on standard error."""
+    first = True
+    try:
+        for happened in follower.happenings():
+            at = datetime.now(UTC).isoformat(timespec="seconds")
+            if isinstance(happened, following.Dropped):
+                click.echo(f"{at} {happened.reason}; again in {happened.seconds:g} s", err=True)
+                continue
+            click.echo(f"{at} {following.summary(happened)}", err=True)
+            if not first:
+                _show(happened, at, as_json)
+            first = False
+    except BrokenPipeError:
+        hush()
+    except mirror.DumpError as error:
+        fail(error)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+
+
+def _show(step: following.Step, at: str, as_json: bool) -> None:
+    lines = [following.json_line(step, at)] if as_json else compare.signed(step.announced, step.withdrawn)
+    for line in lines:
+        sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
 
 
 @contextlib.contextmanager

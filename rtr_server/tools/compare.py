@@ -34,9 +34,17 @@ def lines(first: Snapshot, second: Snapshot) -> Iterator[str]:
     ['+ 10.0.0.0/8-8 AS64496']
     """
     delta = Delta.between(first, second)
-    if delta is None:
-        return
-    for sign, part in (("-", delta.withdrawn), ("+", delta.announced)):
+    if delta is not None:
+        yield from signed(delta.announced, delta.withdrawn)
+
+
+def signed(announced: Snapshot, withdrawn: Snapshot) -> Iterator[str]:
+    """The lines of a change: what went, then what came.
+
+    >>> list(signed(Snapshot.empty(), Snapshot.empty()))
+    []
+    """
+    for sign, part in (("-", withdrawn), ("+", announced)):
         for vrp in part.vrps():
             yield f"{sign} {vrp}"
         for key in part.router_keys:

@@ -96,14 +96,14 @@ def _converse(connection: socket.socket, mirror: Mirror, until: float) -> Snapsh
         if session.closing:
             return None
         connection.settimeout(_left(until))
-        octets = _receive(connection)
+        octets = receive(connection)
         if octets:
             mirror.receive_data(octets, time.monotonic())
         else:
             session.receive_eof(time.monotonic())
 
 
-def _receive(connection: socket.socket) -> bytes:
+def receive(connection: socket.socket) -> bytes:
     """Octets, or none at the end of file; a reset is the end too: some caches close on version 2 so."""
     try:
         return connection.recv(RECEIVE_OCTETS)

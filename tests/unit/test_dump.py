@@ -13,6 +13,7 @@ import rov
 from rov import Aspa, RouterKey, Snapshot, VrpColumns
 from rtr_server.cli import main
 from rtr_server.endpoint import Endpoint
+from rtr_server.tools import follow
 from rtr_server.tools.dump import Dump, DumpError, fetch, write_csv, write_json
 
 ONE_V4 = "0104000000000014 01181800 c0000200 0000fbf0"
@@ -139,3 +140,75 @@ def test_diff_with_what_is_not_there(cache, free_port, tmp_path):
         assert ran.exit_code == 2
         assert words in ran.stderr
         assert ran.stdout == ""
+
+
+# Follow
+
+LATER = "0107000700000018 00000006 00000e10 00000258 00001c20"
+GONE = "0104000000000014 00181800 c0000200 0000fbf0"
+
+
+@pytest.fixture
+def happenings(monkeypatch):
+    """What a follower tells of a cache, up to so many."""
+    monkeypatch.setattr(follow, "FIRST_WAIT", 0.01)
+
+    def take(endpoint, count, **options):
+        told = follow.Follower(endpoint, timeout=5, **options).happenings()
+        return [next(told) for _ in range(count)]
+
+    return take
+
+
+def test_follow_goes_on_with_a_serial_query(cache, happenings):
+    endpoint = cache([BEGIN + ONE_V4 + END], [BEGIN + GONE + LATER])
+    first, dropped, then = happenings(endpoint, 3, version=1)
+    assert (first.full, len(first.announced), len(first.withdrawn)) == (True, 1, 0)
+    assert dropped.reason == "connection ended: end of file"
+    assert (then.full, len(then.announced), len(then.withdrawn), then.serial) == (False, 0, 1, 6)
+
+
+def test_follow_after_a_cache_reset_tells_the_difference(cache, happenings):
+    endpoint = cache([BEGIN + ONE_V4 + END], ["0108000000000008", "0103000900000008 01070009" + LATER[8:]])
+    then = happenings(endpoint, 3, version=1)[2]
+    assert (then.full, len(then.announced), len(then.withdrawn), then.session_id) == (True, 0, 1, 9)
+
+
+def test_follow_asks_anew_where_its_serial_query_is_an_error(cache, happenings):
+    corrupt = "010a0000 00000010 00000000 00000000"
+    endpoint = cache([BEGIN + ONE_V4 + END], [corrupt], [BEGIN + LATER])
+    told = happenings(endpoint, 4, version=1)
+    assert "corrupt data" in told[2].reason
+    assert (told[3].full, len(told[3].withdrawn)) == (True, 1)
+
+
+def test_follow_finds_the_version_of_an_old_cache(cache, happenings):
+    (first,) = happenings(cache([], [BEGIN + END]), 1)
+    assert first.version == 1
+
+
+def test_follow_tells_no_poll_without_news(cache, happenings):
+    endpoint = cache([BEGIN + ONE_V4 + END], [BEGIN + END], [BEGIN + GONE + LATER])
+    kinds = [type(told).__name__ for told in happenings(endpoint, 4, version=1)]
+    assert kinds == ["Step", "Dropped", "Dropped", "Step"]
+
+
+def test_follow_gives_up_a_cache_that_breaks_the_protocol(cache):
+    ran = compared(cache([BEGIN + ONE_V4 + END + GONE]), "--rtr-version", 1, "--follow")
+    assert ran.exit_code == 2
+    assert "broke the protocol" in ran.stderr
+    assert ran.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("answers", "words"), [([[""]], "no full set within the timeout"), ([[]], "connection ended")]
+)
+def test_follow_without_a_first_set(cache, answers, words):
+    ran = compared(cache(*answers), "--rtr-version", 1, "--follow", "--timeout", 0.3)
+    assert ran.exit_code == 2
+    assert words in ran.stderr
+
+
+@pytest.mark.parametrize("options", [["--diff", "x"], ["--output", "x"]])
+def test_follow_goes_alone(options):
+    assert compared("127.0.0.1:1", "--follow", *options).exit_code == 2
