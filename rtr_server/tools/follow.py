@@ -100,15 +100,13 @@ class Follower:
 
     def _mirror(self) -> Mirror:
         """A router's end that begins with what is held."""
-        held = None if self._ask_anew else self.held
-        session = RouterSession(
-            version=self._highest,
-            min_version=self._lowest,
-            session_id=held and held.session_id,
-            serial=held and held.serial,
-            now=time.monotonic(),
-        )
-        return Mirror(session, held and held.snapshot)
+        versions = {"version": self._highest, "min_version": self._lowest}
+        now = time.monotonic()
+        if self.held is None or self._ask_anew:
+            return Mirror(RouterSession(**versions, now=now))
+        held = self.held
+        session = RouterSession(**versions, session_id=held.session_id, serial=held.serial, now=now)
+        return Mirror(session, held.snapshot)
 
     def _converse(
         self, connection: socket.socket, mirror: Mirror, until: float
