@@ -1,6 +1,6 @@
 """How long do one router and many take for a full synchronization? Ours beside StayRTR, on the same set.
 
-    python -m benchmarks.reset_query [--vrps FILE] [--routers 1 --routers 8] [--rounds 5]
+    python -m benchmarks.reset_query [--vrps FILE] [--routers 1 --routers 2] [--rounds 5]
 
 Both serve the same JSON file (its times of expiry moved ahead, since StayRTR drops what has expired), in
 version 1, one at a time, their rounds in turn. Before anything is timed, the sets that both hand out are
@@ -235,7 +235,7 @@ def show(rows: list[dict[str, object]]) -> None:
 @click.command()
 @click.option("--vrps", type=click.Path(exists=True, path_type=Path), help="rpki-client JSON, plain or .bz2.")
 @click.option("--count", default=700_000, show_default=True, help="Size of the synthetic set.")
-@click.option("--routers", multiple=True, type=int, default=(1, 8), show_default=True)
+@click.option("--routers", multiple=True, type=int, default=(1, 2), show_default=True)
 @click.option("--rounds", default=5, show_default=True)
 def main(vrps: Path | None, count: int, routers: tuple[int, ...], rounds: int) -> None:
     """Measure, print a table, write build/benchmarks/reset_query.json."""

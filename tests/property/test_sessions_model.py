@@ -71,6 +71,7 @@ class Sessions(RuleBasedStateMachine):
         self.lives = 0
         self.served = {}
         self.all = []
+        self.silent = False
         self.history = self.new_history(None, 2**32 - 2)
 
     def new_history(self, snapshot, serial):
@@ -84,13 +85,15 @@ class Sessions(RuleBasedStateMachine):
     def remember(self, history):
         if history.ready():
             for version, session_id in history.session_ids.items():
-                self.served[session_id, history.serial] = view(history.snapshot, version)
+                told = view(history.snapshot, version)
+                assert self.served.setdefault((session_id, history.serial), told) == told, "another set"
 
     # The cache
 
     @rule(snapshot=snapshots, noticed=st.booleans())
     def update(self, snapshot, noticed):
-        self.history.update(snapshot, self.now)
+        changed = self.history.update(snapshot, self.now) is not None
+        self.silent = not noticed and (changed or self.silent)
         self.remember(self.history)
         for router in self.all if noticed else ():
             if router.connected:
@@ -111,6 +114,17 @@ class Sessions(RuleBasedStateMachine):
             assert self.history.serials == old.serials
             for router in self.all:
                 self.connect(router)
+
+    @rule(size=st.integers(1, 60))
+    def a_minute_in_which_all_read(self, size):
+        """No poll is needed: who is connected has heard of the last change, and has it."""
+        for router in self.all:
+            self.all_octets(router, size)
+        self.time_passes(NOTIFY_INTERVAL + 1)
+        for router in self.all:
+            self.all_octets(router, size)
+            if router.connected and self.history.ready() and not self.silent:
+                assert router.mirror.snapshot == view(self.history.snapshot, router.version)
 
     @rule(seconds=st.sampled_from([0.5, 30.0, 61.0, 3700.0]))
     def time_passes(self, seconds):
