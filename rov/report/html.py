@@ -25,7 +25,8 @@ def page(subject: Subject, answers: Mapping[str, Answer]) -> str:
     >>> page(Subject(judge(table, VrpIndex(Snapshot.empty())), ("<rib>",), "vrps"), {})[:15]
     '<!doctype html>'
     """
-    template = _environment().from_string(files("rov.report").joinpath("page.html").read_text("utf-8"))
+    source = files("rov.report").joinpath("templates/page.html").read_text("utf-8")
+    template = _environment().from_string(source)
     text: str = template.render(facts=subject.facts(), answers=answers)
     return text
 
