@@ -28,8 +28,10 @@ SUBCOMMANDS = {
     "info": "rov.cli.info:info",
     "lint": "rov.cli.lint:lint",
     "slurm": "rov.cli.slurm:slurm_group",
+    "suggest": "rov.cli.suggest:suggest_command",
     "synth": "rov.cli.synth:synth_group",
     "validate": "rov.cli.validate:validate",
+    "whatif": "rov.cli.whatif:whatif",
 }
 """Each subcommand as MODULE:NAME: ``rov validate`` need not wait for what only ``rov audit`` imports."""
 

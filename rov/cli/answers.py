@@ -1,0 +1,92 @@
+"""How the subcommands that ask one question of a RIB answer: a table, JSON, or the rows in a file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import click
+from rich.text import Text
+
+from rov._render import printed
+from rov.audit.output import write_table
+from rov.audit.schemas import Schema
+from rov.cli.shared import busy, json_text
+from rov.report import Grid, Subject
+from rov.report.terminal import grid, heading
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+SHOWN = 50
+"""Rows on a terminal, unless --limit tells otherwise; JSON and files have all."""
+
+limit_option = click.option(
+    "--limit", type=click.IntRange(0), default=SHOWN, show_default=True, help="Rows shown on a terminal."
+)
+
+
+class Reply(NamedTuple):
+    """An answer: its rows, what sums them up, the columns that a terminal shows, words for no rows."""
+
+    rows: pa.Table
+    schema: Schema
+    summary: Mapping[str, Any]
+    lines: Sequence[str]
+    shown: Sequence[str]
+    none: str
+
+
+def answer(reply: Reply, facts: Mapping[str, Any], head: Sequence[Any], **how: Any) -> None:
+    """Write a Reply: to ``how["output"]`` if it names a file; then JSON if ``as_json``, else for people.
+
+    ``facts`` is what it was made from, ``head`` the lines above it on a terminal, ``limit`` the rows there.
+    """
+    output, as_json, limit = how["output"], how["as_json"], how["limit"]
+    if output == "-" and as_json:
+        raise click.UsageError("--json and --output -: expected one of them on stdout")
+    if output:
+        with busy(f"writing {output}"):
+            write_table(reply.rows, output, reply.schema.name, facts)
+    if as_json:
+        document = {"schema": reply.schema.name, **facts, "summary": reply.summary}
+        click.echo(json_text({**document, "rows": reply.rows.to_pylist()}), nl=False)
+    elif output != "-":
+        click.echo(printed(*head, *_for_people(reply, limit)), nl=False)
+
+
+def answer_about(reply: Reply, subject: Subject, **how: Any) -> None:
+    """As ``answer``, of the routes of a RIB: min_peers and what was read stand above the figures."""
+    answer(reply, subject.facts(), heading(subject), **how)
+
+
+def _for_people(reply: Reply, limit: int) -> list[Any]:
+    items: list[Any] = ["", *(Text(line) for line in reply.lines)]
+    if not reply.rows.num_rows:
+        return [*items, Text(reply.none)]
+    if limit:
+        picked = reply.rows.select(list(reply.shown)).slice(0, limit).to_pylist()
+        cells = [[cell(name, row[name]) for name in reply.shown] for row in picked]
+        items += ["", grid(Grid("", [name.replace("_", " ") for name in reply.shown], cells))]
+    if reply.rows.num_rows > limit:
+        items.append(Text(f"... and {reply.rows.num_rows - limit:,} more (--limit, --json, --output)"))
+    return items
+
+
+def cell(name: str, value: Any) -> str:
+    """A value as a terminal shows it; AS numbers are told by the name of their column.
+
+    >>> cell("origin", 64496), cell("peers", 1000), cell("share", 0.5), cell("cover", None)
+    ('AS64496', '1,000', '0.5000', '-')
+    """
+    if value is None or value == []:
+        return "-"
+    if isinstance(value, list):
+        return ", ".join(cell(name.removesuffix("s"), item) for item in value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if name in ("origin", "asn", "expected_origin", "cover_origin", "peer_as"):
+        return f"AS{value}"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:.4f}" if isinstance(value, float) else str(value)

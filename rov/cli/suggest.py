@@ -1,0 +1,85 @@
+"""``rov suggest``: the ROAs that an operator's routes lack, and whether making them is safe."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+import numpy as np
+
+from rov.audit.suggest import SUGGEST, krill_lines, slurm_json, suggest, suggest_table
+from rov.cli.answers import Reply, answer_about, limit_option
+from rov.cli.dumps import dump_options, output_option, read_verdicts
+from rov.cli.shared import EXIT_FOUND, AsnType, busy, json_option
+from rov.errors import PrefixError
+from rov.report import Subject
+from rov.types import Prefix
+
+FORMATS = {"slurm": slurm_json, "krill": krill_lines}
+
+
+class PrefixType(click.ParamType[Prefix]):
+    """A prefix."""
+
+    name = "prefix"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Prefix:
+        try:
+            return Prefix.parse(str(value))
+        except PrefixError as error:
+            self.fail(str(error))
+
+
+@click.command("suggest")
+@dump_options
+@click.option("--asn", "asns", type=AsnType(), multiple=True, metavar="AS", help="Of this AS; repeatable.")
+@click.option(
+    "--prefix", "within", type=PrefixType(), multiple=True, metavar="PREFIX", help="In this prefix."
+)
+@click.option("--format", "form", type=click.Choice([*FORMATS]), help="Write the safe ones for a program.")
+@click.option("--fail-on", multiple=True, type=click.Choice(["missing", "unsafe"]), help="Exit with 1 then.")
+@output_option("the suggestions")
+@limit_option
+@json_option
+def suggest_command(
+    ribs: tuple[str, ...],
+    vrps: str,
+    min_peers: int,
+    neighbor: int | None,
+    strict: bool,
+    asns: tuple[int, ...],
+    within: tuple[Prefix, ...],
+    form: str | None,
+    fail_on: tuple[str, ...],
+    **how: Any,
+) -> int:
+    """Suggest the ROAs that would make the routes of --asn or within --prefix valid.
+
+    One for each route, with a longer max length only where all that it allows is announced (RFC 9319). A
+    suggestion that would make another route invalid is shown, but is not safe: --format leaves it out.
+    """
+    if not asns and not within:
+        raise click.UsageError("expected --asn or --prefix: whose routes are to be made valid")
+    if form and (how["as_json"] or how["output"] == "-"):
+        raise click.UsageError("--format: expected neither --json nor --output - beside it")
+    verdicts = read_verdicts(ribs, vrps, min_peers, neighbor, strict)
+    with busy("looking for suggestions"):
+        found = suggest(verdicts, asns=asns or None, within=within or None)
+        table = suggest_table(found)
+    total, safe = table.num_rows, sum(int(part.safe.sum()) for part in found)
+    valid = sum(len(np.unique(part.makes_valid.rows)) for part in found)
+    harmed = sum(len(np.unique(part.would_invalidate.rows)) for part in found)
+    summary = {"suggestions": total, "safe": safe, "makes_valid": valid, "would_invalidate": harmed}
+    lines = [
+        f"{total:,} ROAs would make {valid:,} routes valid",
+        f"{total - safe:,} of them are not safe: other routes would become invalid, see would invalidate",
+    ]
+    shown = ("prefix", "max_length", "asn", "why", "safe", "would_invalidate")
+    reply = Reply(table, SUGGEST, summary, lines, shown, "no route lacks a ROA")
+    if form:
+        click.echo(FORMATS[form](found), nl=False)
+        click.echo(f"rov: {total - safe:,} of {total:,} suggestions are not safe and left out", err=True)
+    else:
+        answer_about(reply, Subject(verdicts, ribs, vrps, neighbor), **how)
+    met = {"missing": total, "unsafe": total - safe}
+    return EXIT_FOUND if any(met[name] for name in fail_on) else 0
