@@ -14,6 +14,8 @@ class Field(IntEnum):
     STATED_EXPIRES = 7
     EXPIRES_DATE = 8
     FAMILY_DIGIT = 9
+    STATED_ISO_TIME = 10
+    STATED = 11
 
 def lines(
     family: int,

@@ -18,6 +18,8 @@ cpdef enum Field:  # what follows the text of a step
     STATED_EXPIRES = 7       # text and field only where a time is stated
     EXPIRES_DATE = 8         # 2025-07-20 09:31:33, or N/A where none is stated
     FAMILY_DIGIT = 9         # "6" in IPv6, nothing in IPv4: route, route6
+    STATED_ISO_TIME = 10     # text and 2025-07-20T09:31:33Z only where a time is stated
+    STATED = 11              # text only where a time is stated
 
 cdef enum:
     MAX_STEPS = 32
@@ -108,6 +110,10 @@ cdef inline int put_field(int field, const ParsedPrefix* prefix, uint8_t max_len
             return write_date(expires, out)
         memcpy(out, b"N/A", 3)
         return 3
+    if field == STATED_ISO_TIME:
+        write_date(expires, out)
+        out[10], out[19] = b'T', b'Z'
+        return 20
     if field == FAMILY_DIGIT and prefix.family == 6:
         out[0] = b'6'
         return 1
@@ -123,7 +129,7 @@ cdef Py_ssize_t put_row(const Plan* plan, const ParsedPrefix* prefix, uint8_t ma
         step = plan.steps + i
         if step.field == LONGER_MAX_LENGTH and max_length == prefix.length:
             continue
-        if step.field == STATED_EXPIRES and expires <= 0:
+        if step.field in (STATED_EXPIRES, STATED_ISO_TIME, STATED) and expires <= 0:
             continue
         memcpy(out + n, step.text, step.size)
         n += step.size

@@ -44,6 +44,7 @@ OUTPUTS: dict[str, dict[str, Writer]] = {
     "csv": {"rpki-client": rpki_client.csv, "routinator": routinator.csv},
     "csvcompat": {"routinator": routinator.csvcompat},
     "csvext": {"routinator": routinator.csvext},
+    "jsonext": {"routinator": routinator.jsonext},
     "openbgpd": {"rpki-client": rpki_client.openbgpd, "routinator": routinator.openbgpd},
     "bird1": {"routinator": routinator.bird1},
     "bird2": {"rpki-client": rpki_client.bird, "routinator": routinator.bird2},

@@ -1,4 +1,4 @@
-"""The files that Routinator writes, but for jsonext, which names repository objects."""
+"""The files that Routinator writes."""
 
 from __future__ import annotations
 
@@ -72,8 +72,6 @@ def csvext(request: Request) -> Iterator[bytes]:
 
 def json(request: Request) -> Iterator[bytes]:
     """Routinator's json, with ASNs as texts."""
-    yield f'{{\n  "metadata": {{\n    "generated": {request.at},\n'.encode()
-    yield f'    "generatedTime": "{iso_time(request.at)}"\n  }}'.encode()
     steps: Steps = (
         (b'    { "asn": "AS', Field.ASN),
         (b'", "prefix": "', Field.PREFIX),
@@ -81,29 +79,57 @@ def json(request: Request) -> Iterator[bytes]:
         (b', "ta": ', Field.TRUST_ANCHOR),
         (b" }", Field.NOTHING),
     )
+    rows = _rows(request, steps, map(_json_text, _names(request)), b",\n")
+    yield from _json(request, rows, f'"ta": "{NO_TRUST_ANCHOR}"')
+
+
+def jsonext(request: Request) -> Iterator[bytes]:
+    """Routinator's jsonext, where a Snapshot knows of the source: trust anchor and notAfter, no object."""
+    steps: Steps = (
+        (b'    { "asn": "AS', Field.ASN),
+        (b'", "prefix": "', Field.PREFIX),
+        (b'", "maxLength": ', Field.MAX_LENGTH),
+        (b', "source": [ { "type": ', Field.TRUST_ANCHOR),
+        (b', "validity": { "notAfter": "', Field.STATED_ISO_TIME),
+        (b'" }', Field.STATED),
+        (b" }] }", Field.NOTHING),
+    )
+    rows = _rows(request, steps, map(_json_source, request.snapshot.trust_anchors), b",\n")
+    yield from _json(request, rows, f'"source": [ {{ "type": {_json_source("")} }}]')
+
+
+def _json_source(trust_anchor: str) -> str:
+    """What follows the type of a source: a row without trust anchor comes from a local exception."""
+    return f'"roa", "tal": {_json_text(trust_anchor)}' if trust_anchor else '"exception", "path": null'
+
+
+def _json(request: Request, rows: Iterator[bytes], origin: str) -> Iterator[bytes]:
+    """The frame of both, and what has no trust anchor in a Snapshot; ``origin`` stands for it."""
+    yield f'{{\n  "metadata": {{\n    "generated": {request.at},\n'.encode()
+    yield f'    "generatedTime": "{iso_time(request.at)}"\n  }}'.encode()
     if "vrps" in request.parts:
         yield b',\n  "roas": [\n'
-        yield from _rows(request, steps, map(_json_text, _names(request)), b",\n")
+        yield from rows
         yield b"\n  ]"
     if "router_keys" in request.parts:
         yield b',\n  "routerKeys": [\n'
-        yield ",\n".join(_json_key(key) for key, _ in request.router_keys()).encode() + b"\n  ]"
+        yield ",\n".join(_json_key(key, origin) for key, _ in request.router_keys()).encode() + b"\n  ]"
     if "aspas" in request.parts:
         yield b',\n  "aspas": [\n'
-        yield ",\n".join(_json_aspa(aspa) for aspa, _ in request.aspas()).encode() + b"\n  ]"
+        yield ",\n".join(_json_aspa(aspa, origin) for aspa, _ in request.aspas()).encode() + b"\n  ]"
     yield b"\n}\n"
 
 
-def _json_key(key: Any) -> str:
+def _json_key(key: Any, origin: str) -> str:
     return (
         f'    {{ "asn": "AS{key.asn}", "SKI": "{key.ski.hex().upper()}", '
-        f'"routerPublicKey": "{_unpadded(key.spki)}", "ta": "{NO_TRUST_ANCHOR}" }}'
+        f'"routerPublicKey": "{_unpadded(key.spki)}", {origin} }}'
     )
 
 
-def _json_aspa(aspa: Any) -> str:
+def _json_aspa(aspa: Any, origin: str) -> str:
     providers = ", ".join(f'"AS{asn}"' for asn in aspa.providers)
-    return f'    {{ "customer": "AS{aspa.customer}", "providers": [{providers}], "ta": "{NO_TRUST_ANCHOR}" }}'
+    return f'    {{ "customer": "AS{aspa.customer}", "providers": [{providers}], {origin} }}'
 
 
 def openbgpd(request: Request) -> Iterator[bytes]:

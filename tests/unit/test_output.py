@@ -3,6 +3,7 @@
 import bz2
 import csv
 import io
+import json
 import lzma
 import os
 import re
@@ -41,7 +42,7 @@ def samples(data):
         return {m.name.removeprefix("./"): archive.extractfile(m).read().decode() for m in members}
 
 
-FORMATS = ["bird1", "bird2", "csv", "csvcompat", "csvext", "json", "openbgpd", "slurm", "slurm2"]
+FORMATS = ["bird1", "bird2", "csv", "csvcompat", "csvext", "json", "jsonext", "openbgpd", "slurm", "slurm2"]
 
 
 @pytest.mark.realdata
@@ -52,6 +53,17 @@ def test_octets_are_those_of_routinators_samples(samples, to, parts):
     assert written(SAMPLE, to, "routinator", exclude=ALL - wanted).decode() == once(
         samples[f"routinator_{parts}.{to}"]
     )
+
+
+def test_jsonext_states_trust_anchor_and_expiry_where_there_are_any():
+    columns = VrpColumns.ipv4([0, 0], [8, 9], [8, 9], [1, 2], [1753003893, 0], [0, 1])
+    text = written(Snapshot.build(columns, trust_anchors=["ripe", ""]), "jsonext")
+    assert [row["source"] for row in json.loads(text)["roas"]] == [
+        [{"type": "exception", "path": None}],
+        [{"type": "roa", "tal": "ripe", "validity": {"notAfter": "2025-07-20T09:31:33Z"}}],
+    ]
+    again = rov.read_bytes(text, "x").snapshot
+    assert sorted(again.ipv4.expires.tolist()) == [0, 1753003893]
 
 
 def test_the_samples_are_reduced_as_meant():

@@ -1,0 +1,164 @@
+"""Large answers: made in threads, a few at a time, once for all who ask the same; conditional, compressed."""
+
+from __future__ import annotations
+
+import asyncio
+import email.utils
+import re
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable, Iterable
+from typing import Any, NamedTuple
+
+import zstandard
+from isal import isal_zlib
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from rtr_server.threads import in_thread
+from rtr_server.web.daemon import Served
+
+SLICE = 128 << 10
+"""Octets given to a connection at once."""
+
+SMALL = 1_000
+"""Octets below which nothing is compressed."""
+
+GZIP_LEVEL = 2
+ZSTD_LEVEL = 3
+_GZIP = 31
+"""Window bits of zlib with a gzip header."""
+
+_CODINGS = ("zstd", "gzip")
+_TAG = re.compile(r'(?:W/)?"([^"]*)"')
+
+
+class Entry(NamedTuple):
+    """What names an answer: the generation of the set, the path and its arguments, the content coding."""
+
+    generation: int
+    what: object
+    coding: str
+
+
+class Kitchen:
+    """Makes large answers and keeps the last ones. ``heavy`` at one time, ``room`` octets kept."""
+
+    def __init__(self, heavy: int, room: int) -> None:
+        self._turns = asyncio.Semaphore(heavy)
+        self._room = room
+        self._kept: OrderedDict[Entry, bytes] = OrderedDict()
+        self._octets = 0
+        self._making: dict[Entry, asyncio.Task[bytes]] = {}
+
+    async def get(self, entry: Entry, make: Callable[[], Iterable[bytes]]) -> bytes:
+        """The body under this name, made if nobody has asked for it yet."""
+        if entry in self._kept:
+            self._kept.move_to_end(entry)
+            return self._kept[entry]
+        task = self._making.get(entry)
+        if task is None:
+            task = asyncio.create_task(self._make(entry, make))
+            self._making[entry] = task
+            task.add_done_callback(lambda _: self._making.pop(entry, None))
+        return await asyncio.shield(task)
+
+    async def _make(self, entry: Entry, make: Callable[[], Iterable[bytes]]) -> bytes:
+        async with self._turns:
+            body = await in_thread(lambda: packed(make(), entry.coding))
+        self._keep(entry, body)
+        return body
+
+    def _keep(self, entry: Entry, body: bytes) -> None:
+        """Forget what is of older sets, then the least recently asked for."""
+        for old in [old for old in self._kept if old.generation != entry.generation]:
+            self._octets -= len(self._kept.pop(old))
+        self._kept[entry] = body
+        self._octets += len(body)
+        while self._octets > self._room:
+            _, gone = self._kept.popitem(last=False)
+            self._octets -= len(gone)
+
+
+def packed(pieces: Iterable[bytes], coding: str) -> bytes:
+    """Pieces as one body in a content coding; in a thread.
+
+    >>> packed([b"a", b"b"], "")
+    b'ab'
+    """
+    stream: Any
+    if coding == "gzip":
+        stream = isal_zlib.compressobj(GZIP_LEVEL, isal_zlib.DEFLATED, _GZIP)
+    elif coding == "zstd":
+        stream = zstandard.ZstdCompressor(level=ZSTD_LEVEL).compressobj()
+    else:
+        return b"".join(pieces)
+    done = [stream.compress(piece) for piece in pieces]
+    return b"".join((*done, stream.flush()))
+
+
+def coding_for(request: Request) -> str:
+    """The content coding that the client takes and that we like best: "zstd", "gzip" or ""."""
+    accepted: dict[str, bool] = {}
+    for part in request.headers.get("accept-encoding", "").lower().split(","):
+        name, _, weight = part.partition(";")
+        accepted[name.strip()] = not re.fullmatch(r"\s*q\s*=\s*0(\.0*)?\s*", weight)
+    return next((name for name in _CODINGS if accepted.get(name, accepted.get("*", False))), "")
+
+
+def not_modified(request: Request, tag: str, modified: int) -> bool:
+    """Whether the client has what there is already (RFC 9110 section 13.2.2)."""
+    wanted = request.headers.get("if-none-match")
+    if wanted is not None:
+        return wanted.strip() == "*" or tag in _TAG.findall(wanted)
+    since = request.headers.get("if-modified-since")
+    if since is None:
+        return False
+    try:
+        return email.utils.parsedate_to_datetime(since).timestamp() >= modified
+    except (TypeError, ValueError, OverflowError):
+        return False
+
+
+def validators(tag: str, modified: int, coding: str = "") -> dict[str, str]:
+    """ETag, weak where the octets differ by coding, and Last-Modified.
+
+    >>> validators("1-5", 0)["ETag"], validators("1-5", 0, "gzip")["ETag"]
+    ('"1-5"', 'W/"1-5"')
+    """
+    return {
+        "ETag": f'W/"{tag}"' if coding else f'"{tag}"',
+        "Last-Modified": email.utils.formatdate(modified, usegmt=True),
+        "Cache-Control": "no-cache",
+        "Vary": "Accept-Encoding",
+    }
+
+
+async def large(
+    request: Request,
+    kitchen: Kitchen,
+    served: Served,
+    what: object,
+    make: Callable[[], Iterable[bytes]],
+    media_type: str,
+    *,
+    tag: str | None = None,
+) -> Response:
+    """A body that is made of a set: 304 where the client has it, else streamed in slices."""
+    name = served.name if tag is None else tag
+    coding = coding_for(request)
+    headers = validators(name, served.made, coding)
+    if not_modified(request, name, served.made):
+        return Response(status_code=304, headers=headers)
+    body = await kitchen.get(Entry(served.generation, what, coding), make)
+    headers["Content-Length"] = str(len(body))
+    if coding:
+        headers["Content-Encoding"] = coding
+    return StreamingResponse(slices(body), headers=headers, media_type=media_type)
+
+
+async def slices(body: bytes) -> AsyncIterator[memoryview]:
+    """A body in pieces, so that a slow client holds a position in it and no copy."""
+    view = memoryview(body)
+    for start in range(0, len(view), SLICE):
+        yield view[start : start + SLICE]
+        await asyncio.sleep(0)

@@ -1,0 +1,199 @@
+"""/status, /api/v1/status, /version as Routinator has them, StayRTR's /clients.
+
+What belongs to validation (ROAs, repositories, rsync, RRDP) is not seen by a cache: 0 or empty.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from rov import Snapshot
+from rtr_server.endpoint import Endpoint
+from rtr_server.feed.process import Ready
+from rtr_server.sessions import SessionRow
+from rtr_server.web import needs, query
+from rtr_server.web.daemon import Daemon, Served
+from rtr_server.web.vrps import TEXT, counts
+
+NO_STORE = {"Cache-Control": "no-store"}
+
+
+def routes(daemon: Daemon) -> Iterable[BaseRoute]:
+    """The four paths."""
+    version = f"rovkit/{importlib.metadata.version('rovkit')}"
+
+    async def status(request: Request) -> Response:
+        query.arguments(request, ())
+        served, rows = needs.served(daemon), (await daemon.sessions()).sessions
+        lines = _lines(daemon, served, rows, version)
+        return Response("".join(f"{line}\n" for line in lines), media_type=TEXT, headers=NO_STORE)
+
+    async def api_status(request: Request) -> Response:
+        query.arguments(request, ())
+        served, rows = needs.served(daemon), (await daemon.sessions()).sessions
+        body = msgspec.json.encode(_document(daemon, served, rows, version))
+        return Response(body, media_type="application/json", headers=NO_STORE)
+
+    async def just_version(request: Request) -> Response:
+        query.arguments(request, ())
+        return Response(version.partition("/")[2], media_type=TEXT)
+
+    async def clients(request: Request) -> Response:
+        query.arguments(request, ())
+        rows = (await daemon.sessions()).sessions
+        return Response(msgspec.json.encode([row.peer for row in rows]), media_type="application/json")
+
+    yield Route("/status", status)
+    yield Route("/api/v1/status", api_status)
+    yield Route("/version", just_version)
+    yield Route("/clients", clients)
+
+
+class _Client(msgspec.Struct):
+    """The sessions of one address together."""
+
+    connections: int = 0
+    serial: int | None = None
+    reset_age: float | None = None
+    resets: int = 0
+    queries: int = 0
+    read: int = 0
+    written: int = 0
+
+
+def _clients(rows: Iterable[SessionRow]) -> dict[str, _Client]:
+    found: dict[str, _Client] = {}
+    for row in rows:
+        client = found.setdefault(Endpoint.parse(row.peer).host, _Client())
+        client.connections += 1
+        client.serial = row.serial if client.serial is None else max(client.serial, row.serial or 0)
+        ages = [age for age in (client.reset_age, row.reset_age) if age is not None]
+        client.reset_age = min(ages, default=None)
+        client.resets += row.reset_age is not None
+        client.queries += row.queries
+        client.read += row.octets_in
+        client.written += row.octets_out
+    return found
+
+
+def _filtered(daemon: Daemon) -> dict[str, int]:
+    """What the local exceptions did, by what."""
+    served = daemon.updates.served
+    return dict(served.slurm) if isinstance(served, Ready) else {}
+
+
+def _lines(daemon: Daemon, served: Served, rows: list[SessionRow], version: str) -> Iterator[str]:
+    snapshot, now = served.snapshot, daemon.clock()
+    by_ta = " ".join(f"{name}={count}" for name, count in counts(snapshot).items())
+    last = daemon.changes[0] if daemon.changes else None
+    seconds = 0.0 if last is None else last.seconds + sum(last.stages.values())
+    done = float(served.made if last is None else last.time)
+    yield f"version: {version}"
+    yield f"serial: {served.serial}"
+    for name, at in (("start", done - seconds), ("done", done)):
+        yield f"{f'last-update-{name}-at:':<22} {datetime.fromtimestamp(at, UTC)}"
+        yield f"{f'last-update-{name}-ago:':<22} PT{max(0.0, now - at):.3f}S"
+    yield f"last-update-duration:  PT{seconds:.3f}S"
+    yield "valid-roas: 0"
+    yield f"vrps: {len(snapshot)}"
+    yield f"vrps-per-tal: {by_ta}"
+    yield f"locally-filtered-vrps: {_filtered(daemon).get('removed', 0)}"
+    yield f"locally-added-vrps: {_filtered(daemon).get('added', 0)}"
+    yield f"final-vrps: {len(snapshot)}"
+    yield f"final-vrps-per-tal: {by_ta}"
+    yield "stale-count: 0"
+    yield f"rtr-connections: {len(rows)} current"
+    sent, received = sum(row.octets_out for row in rows), sum(row.octets_in for row in rows)
+    yield f"rtr-data: {sent} bytes sent, {received} bytes received"
+    if daemon.config.http.router_metrics:
+        yield "rtr-clients:"
+        for address, client in _clients(rows).items():
+            serial = "N/A" if client.serial is None else client.serial
+            ago = "last-reset=N/A"
+            if client.reset_age is not None:
+                ago = f"last-reset-ago={client.reset_age:.3f}s"
+            yield (
+                f"    {address}: connections={client.connections}, serial={serial}, {ago}, "
+                f"reset-queries={client.resets}, serial-queries={client.queries - client.resets}, "
+                f"read={client.read}, written={client.written}"
+            )
+
+
+def _payload(total: int, *, origins: bool) -> dict[str, int]:
+    unsafe = {"unsafe": 0} if origins else {}
+    return {"total": total, **unsafe, "locallyFiltered": 0, "duplicate": 0, "final": total}
+
+
+def _payloads(snapshot: Snapshot) -> dict[str, dict[str, int]]:
+    return {
+        "routeOriginsIPv4": _payload(len(snapshot.ipv4), origins=True),
+        "routeOriginsIPv6": _payload(len(snapshot.ipv6), origins=True),
+        "routerKeys": _payload(len(snapshot.router_keys), origins=False),
+        "aspas": _payload(len(snapshot.aspas), origins=False),
+    }
+
+
+def _iso(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat()
+
+
+def _document(daemon: Daemon, served: Served, rows: list[SessionRow], version: str) -> dict[str, Any]:
+    snapshot, now = served.snapshot, daemon.clock()
+    last = daemon.changes[0] if daemon.changes else None
+    seconds = 0.0 if last is None else last.seconds + sum(last.stages.values())
+    done = float(served.made if last is None else last.time)
+    rtr: dict[str, Any] = {
+        "currentConnections": len(rows),
+        "bytesRead": sum(row.octets_in for row in rows),
+        "bytesWritten": sum(row.octets_out for row in rows),
+    }
+    if daemon.config.http.router_metrics:
+        rtr["clients"] = {
+            address: {
+                "connections": client.connections,
+                "serial": client.serial,
+                "updated": None,
+                "lastReset": None if client.reset_age is None else _iso(now - client.reset_age),
+                "resetQueries": client.resets,
+                "serialQueries": client.queries - client.resets,
+                "read": client.read,
+                "written": client.written,
+            }
+            for address, client in _clients(rows).items()
+        }
+    return {
+        "version": version,
+        "serial": served.serial,
+        "now": _iso(now),
+        "lastUpdateStart": _iso(done - seconds),
+        "lastUpdateDone": _iso(done),
+        "lastUpdateDuration": round(seconds, 3),
+        "payload": _payloads(snapshot),
+        "aspasLargeProviderSet": 0,
+        "tals": {name: _tal(count) for name, count in counts(snapshot).items()},
+        "repositories": {},
+        "vrpsAddedLocally": _filtered(daemon).get("added", 0),
+        "rsync": {},
+        "rrdp": {},
+        "pubPointIssues": {},
+        "rtr": rtr,
+    }
+
+
+def _tal(count: int) -> dict[str, int]:
+    return {
+        "vrpsTotal": count,
+        "vrpsUnsafe": 0,
+        "vrpsLocallyFiltered": 0,
+        "vrpsDuplicate": 0,
+        "vrpsFinal": count,
+        "validROAs": 0,
+    }
