@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from rov._nesting import count_upto, cover_max, first_gap, ranges
 from rov._prefix import format_ipv4, format_ipv6
-from rov.audit.nesting import words
+from rov.audit.nesting import Sorted, words
 from rov.audit.tables import arrow, prefix_column
 from rov.audit.verdicts import Judged, Verdicts
 from rov.columns import NO_EXPIRY, VrpColumns
@@ -103,24 +103,9 @@ def check_vrps(verdicts: Verdicts, *, now: int | None = None, soon: int = DAY) -
     return ipv4, ipv6
 
 
-class _Sorted(NamedTuple):
-    """Distinct prefixes by key: what ``ranges`` searches."""
-
-    keys: npt.NDArray[np.uint32]
-    high: npt.NDArray[np.uint64]
-    low: npt.NDArray[np.uint64]
-    lengths: npt.NDArray[np.uint8]
-
-    @classmethod
-    def of(cls, family: Family, keys: Any, addresses: Any, lengths: Any) -> _Sorted:
-        """Columns in table order, sorted by key; within a key the order stays."""
-        order = np.argsort(keys, kind="stable")
-        return cls(keys[order], *words(family, addresses[order]), lengths[order])
-
-
 def _check(vrps: VrpColumns, judged: Judged, now: int | None, soon: int) -> Checked:
     routes = judged.routes
-    by_origin = _Sorted.of(routes.family, routes.origins, routes.addresses, routes.lengths)
+    by_origin = Sorted.of(routes.family, routes.origins, routes.addresses, routes.lengths)
     high, low = words(vrps.family, vrps.address)
     asked = (vrps.asn, high, low, vrps.length)
     first, end = ranges(*by_origin, *asked)
@@ -177,7 +162,7 @@ def _redundant(vrps: VrpColumns, high: Any, low: Any) -> npt.NDArray[np.bool_]:
     return (covered >= vrps.max_length) | same
 
 
-def _exposed(vrps: VrpColumns, rows: npt.NDArray[np.int64], by_origin: _Sorted) -> list[str]:
+def _exposed(vrps: VrpColumns, rows: npt.NDArray[np.int64], by_origin: Sorted) -> list[str]:
     """For each row asked for, a prefix that it allows and its AS does not announce; "" elsewhere."""
     texts = [""] * len(vrps)
     wanted = vrps.max_length[rows].copy()

@@ -64,3 +64,23 @@ def group_starts(addresses: npt.NDArray[Any], lengths: npt.NDArray[np.uint8]) ->
     if differs.ndim == 2:
         differs = differs.any(axis=1)
     return np.concatenate([[0], np.flatnonzero(differs | (lengths[1:] != lengths[:-1])) + 1]).astype(np.int64)
+
+
+class Sorted(NamedTuple):
+    """Distinct prefixes by key, such as an origin: what ``rov._nesting.ranges`` searches."""
+
+    keys: npt.NDArray[np.uint32]
+    high: Words
+    low: Words
+    lengths: npt.NDArray[np.uint8]
+
+    @classmethod
+    def of(cls, family: Family, keys: Any, addresses: Any, lengths: Any) -> Sorted:
+        """Columns in table order, sorted by key; within a key the order stays.
+
+        >>> two = np.array([9, 8], np.uint32)
+        >>> Sorted.of(4, two, two, two.astype(np.uint8)).keys.tolist()
+        [8, 9]
+        """
+        order = np.argsort(keys, kind="stable")
+        return cls(keys[order], *words(family, addresses[order]), lengths[order])

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rov._render import printed
+from rov.aspa import Direction
 from rov.audit import Verdicts, impact_table, verdict_table
 from rov.audit.covering import covering_column
 from rov.audit.output import write_table
@@ -18,12 +19,13 @@ from rov.cli.dumps import (
     instant,
     limit_option,
     output_option,
+    read_paths,
     read_verdicts,
 )
 from rov.cli.impact import invalid_routes
 from rov.cli.shared import EXIT_FOUND, busy, json_option, json_text
 from rov.reference import read_delegated
-from rov.report import Subject, document, sections
+from rov.report import DEFAULT, Subject, document, sections
 from rov.report.html import write_page
 from rov.report.terminal import heading, shown
 from rov.types import State
@@ -38,6 +40,11 @@ STATES = {state.label: state for state in State}
 @dump_options
 @output_option("the verdict on each route")
 @click.option("--covering", is_flag=True, help="--output also has the VRPs that cover each route.")
+@click.option(
+    "--aspa",
+    type=click.Choice([direction.label for direction in Direction]),
+    help="Verify the AS paths too, as coming from a provider (downstream) or from others; reads MRT twice.",
+)
 @click.option("--report", metavar="FILE", help="Write the report as one HTML page.")
 @delegated_option
 @default_routes_option
@@ -55,6 +62,7 @@ def audit(
     strict: bool,
     output: str | None,
     covering: bool,
+    aspa: str | None,
     report: str | None,
     delegated: tuple[str, ...],
     default_routes: bool,
@@ -71,12 +79,13 @@ def audit(
         raise click.UsageError("--json and --output -: expected one of them on stdout")
     known = read_delegated(delegated) if delegated else None
     verdicts = read_verdicts(ribs, vrps, min_peers, neighbor, strict)
-    subject = Subject(verdicts, ribs, vrps, neighbor, known, default_routes, instant(verdicts))
+    paths = read_paths(verdicts, ribs, Direction[aspa.upper()], neighbor) if aspa else None
+    subject = Subject(verdicts, ribs, vrps, neighbor, known, default_routes, instant(verdicts), paths)
     if output:
         with busy(f"writing {output}"):
-            write_table(_verdicts(verdicts, covering), output, VERDICTS.name, subject.facts())
+            write_table(_verdicts(subject, covering), output, VERDICTS.name, subject.facts())
     with busy("auditing"):
-        answers = sections(subject)
+        answers = sections(subject, (*DEFAULT, "paths") if paths else DEFAULT)
     if report:
         write_page(report, subject, answers)
     if as_json:
@@ -91,12 +100,16 @@ def audit(
     return EXIT_FOUND if _met(verdicts, fail_on) else 0
 
 
-def _verdicts(verdicts: Verdicts, covering: bool) -> pa.Table:
+def _verdicts(subject: Subject, covering: bool) -> pa.Table:
+    """The rows of --output, with the columns that were asked for."""
+    verdicts = subject.verdicts
     table = verdict_table(verdicts)
-    if not covering:
-        return table
-    parts = (verdicts.ipv4, verdicts.ipv6)
-    return table.append_column("vrps", covering_column(parts, verdicts.index.snapshot))
+    if covering:
+        parts = (verdicts.ipv4, verdicts.ipv6)
+        table = table.append_column("vrps", covering_column(parts, verdicts.index.snapshot))
+    for name, column in (subject.paths.columns() if subject.paths else {}).items():
+        table = table.append_column(name, column)
+    return table
 
 
 def _met(verdicts: Verdicts, fail_on: tuple[str, ...]) -> bool:

@@ -14,9 +14,12 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
+from rov import rib
 from rov._render import printed
+from rov.aspa import Direction
 from rov.audit import Verdicts, judge
 from rov.audit.output import format_of, write_table
+from rov.audit.paths import PathVerdicts, judge_paths
 from rov.audit.schemas import Schema
 from rov.cli.shared import QUIET_SECONDS, AsnType, busy, json_text, read_index, strict_option
 from rov.errors import ArgumentError
@@ -122,6 +125,26 @@ def read_dumps(ribs: Sequence[str]) -> RouteTable:
     for warning in table.warnings:
         click.echo(f"rov: {warning}", err=True)
     return table
+
+
+def read_paths(
+    verdicts: Verdicts, ribs: Sequence[str], direction: Direction, neighbor: int | None
+) -> PathVerdicts:
+    """The ASPA verdicts on the paths of some dumps, which are read once more for these."""
+    if not verdicts.index.snapshot.aspas:
+        raise click.UsageError("--aspa: the VRP file has no ASPAs")
+    names = expand(ribs)
+    if "-" in names:
+        raise click.UsageError("--aspa: the dumps are read twice: expected files, not standard input")
+    with _bar(names) as progress:
+        opened = (rib.open(name, paths=True, progress=progress) for name in names)
+        return judge_paths(verdicts, _closing(opened), direction, neighbor)
+
+
+def _closing(dumps: Iterator[rib.Dump]) -> Iterator[rib.Dump]:
+    for dump in dumps:
+        with dump:
+            yield dump
 
 
 def carried_by_neighbor(table: RouteTable, asn: int) -> RouteTable:

@@ -9,6 +9,7 @@ from rov.report.blocks import Answer
 from rov.report.coverage import coverage_answer
 from rov.report.hygiene import hygiene_answer
 from rov.report.impact import impact_answer
+from rov.report.paths import paths_answer
 from rov.report.subject import Subject
 from rov.report.verdicts import verdicts_answer
 
@@ -18,12 +19,14 @@ DOCUMENT_SCHEMA = "rov.audit/1"
 SECTIONS: Mapping[str, Callable[[Subject], Answer]] = {
     "verdicts": verdicts_answer,
     "impact": impact_answer,
+    "paths": paths_answer,
     "coverage": coverage_answer,
     "hygiene": hygiene_answer,
 }
 """In the order of a report."""
 
 DEFAULT = ("verdicts", "impact", "coverage", "hygiene")
+"""Those that need no more than verdicts."""
 
 
 def sections(subject: Subject, names: Iterable[str] = DEFAULT) -> dict[str, Answer]:

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from rov import Prefix, Snapshot, Vrp, cli
+from rov import Aspa, Prefix, Snapshot, Vrp, cli
 
 VRPS = [
     Vrp(Prefix.parse("192.0.2.0/24"), 24, 64496),
@@ -175,3 +175,45 @@ def test_the_page_is_written(files, tmp_path, capsys):
     target = tmp_path / "report.html"
     assert run(capsys, "audit", *files, "--report", target)[0] == 0
     assert "At a glance" in target.read_text()
+
+
+# --- AS paths
+
+
+def test_aspa_needs_aspas_and_dumps_that_can_be_read_twice(files, tmp_path, capsys):
+    code, _, err = run(capsys, "audit", *files, "--aspa", "downstream")
+    assert (code, err) == (2, "rov: error: --aspa: the VRP file has no ASPAs\n")
+    vrps = tmp_path / "aspas.snapshot"
+    Snapshot.from_vrps(VRPS, aspas=[Aspa(64496, (64497,))]).save(vrps)
+    code, _, err = run(capsys, "audit", files[0], "--vrps", vrps, "--aspa", "downstream")
+    assert code == 2
+    assert err.endswith("CSV has no AS paths: expected MRT\n")
+
+
+@pytest.mark.realdata
+def test_aspa_of_a_route_server(data, tmp_path, capsys):
+    vrps, target = tmp_path / "aspas.snapshot", tmp_path / "out.csv"
+    Snapshot.from_vrps(VRPS, aspas=[Aspa(3303, (64496,))]).save(vrps)
+    rib = data("mrt/namex-bgpd-rib-inet.mrt.gz")
+    code, out, _ = run(
+        capsys, "audit", rib, "--vrps", vrps, "--aspa", "upstream", "--json", "--output", target
+    )
+    assert code == 0
+    found = json.loads(out)
+    assert sum(found["sections"]["paths"]["entries"]["ipv4"].values()) == found["met"]["entries"] == 3426
+    head, *rows = target.read_text().splitlines()
+    assert head == "prefix,origin,state,reason,peers,aspa_unknown,aspa_valid,aspa_invalid"
+    assert (
+        sum(int(row.rsplit(",", 1)[1]) for row in rows)
+        == (found["sections"]["paths"]["entries"]["ipv4"]["invalid"])
+    )
+
+
+@pytest.mark.realdata
+def test_the_routes_of_one_neighbor(data, files, capsys):
+    rib = data("mrt/namex-bgpd-rib-inet.mrt.gz")
+    code, out, _ = run(capsys, "audit", rib, *files[1:], "--neighbor", "AS3303", "--json")
+    assert code == 0
+    found = json.loads(out)
+    assert found["neighbor"] == 3303
+    assert 0 < found["routes"]["ipv4"] < 2930
