@@ -6,7 +6,7 @@ import numpy.typing as npt
 _U1: TypeAlias = npt.NDArray[np.uint8]
 _U4: TypeAlias = npt.NDArray[np.uint32]
 _U8: TypeAlias = npt.NDArray[np.uint64]
-_Marks: TypeAlias = tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]
+_Marks: TypeAlias = tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_], npt.NDArray[np.int64]]
 
 def in_order_ipv4(address: _U4, length: _U1, max_length: _U1, asn: _U4) -> bool: ...
 def in_order_ipv6(address: _U8, length: _U1, max_length: _U1, asn: _U4) -> bool: ...

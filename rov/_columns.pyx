@@ -1,8 +1,8 @@
-"""Sorted VRP columns against each other: one merge tells which rows of each side the other has."""
+"""Sorted VRP columns against each other: one merge tells what each side has of the other, and where."""
 
 import numpy as np
 
-from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 
 cdef inline int compare(uint64_t a, uint64_t b) noexcept nogil:
@@ -56,13 +56,17 @@ def common_ipv4(
     const uint32_t[::1] address_b, const uint8_t[::1] length_b,
     const uint8_t[::1] max_length_b, const uint32_t[::1] asn_b,
 ):
-    """Two sorted tables to two bool columns: which rows of a are in b, which rows of b are in a."""
+    """Two sorted tables to which rows of a are in b, which rows of b are in a, and how many rows of a are
+    below each row of b: bool [n], bool [m], int64 [m].
+    """
     cdef Py_ssize_t i = 0, j = 0, n = address_a.shape[0], m = address_b.shape[0]
     cdef int c
     a_in_b = np.zeros(n, np.bool_)
     b_in_a = np.zeros(m, np.bool_)
     cdef uint8_t[::1] mark_a = a_in_b.view(np.uint8)
     cdef uint8_t[::1] mark_b = b_in_a.view(np.uint8)
+    places = np.empty(m, np.int64)
+    cdef int64_t[::1] below = places
     with nogil:
         while i < n and j < m:
             c = compare(address_a[i], address_b[j])
@@ -72,9 +76,14 @@ def common_ipv4(
             if c == 0:
                 mark_a[i] = 1
                 mark_b[j] = 1
+            if c >= 0:
+                below[j] = i
+                j += 1
             i += c <= 0
-            j += c >= 0
-    return a_in_b, b_in_a
+        while j < m:
+            below[j] = n
+            j += 1
+    return a_in_b, b_in_a, places
 
 
 def common_ipv6(
@@ -83,13 +92,17 @@ def common_ipv6(
     const uint64_t[:, ::1] address_b, const uint8_t[::1] length_b,
     const uint8_t[::1] max_length_b, const uint32_t[::1] asn_b,
 ):
-    """Two sorted tables to two bool columns: which rows of a are in b, which rows of b are in a."""
+    """Two sorted tables to which rows of a are in b, which rows of b are in a, and how many rows of a are
+    below each row of b: bool [n], bool [m], int64 [m].
+    """
     cdef Py_ssize_t i = 0, j = 0, n = address_a.shape[0], m = address_b.shape[0]
     cdef int c
     a_in_b = np.zeros(n, np.bool_)
     b_in_a = np.zeros(m, np.bool_)
     cdef uint8_t[::1] mark_a = a_in_b.view(np.uint8)
     cdef uint8_t[::1] mark_b = b_in_a.view(np.uint8)
+    places = np.empty(m, np.int64)
+    cdef int64_t[::1] below = places
     with nogil:
         while i < n and j < m:
             c = compare(address_a[i, 0], address_b[j, 0])
@@ -101,6 +114,11 @@ def common_ipv6(
             if c == 0:
                 mark_a[i] = 1
                 mark_b[j] = 1
+            if c >= 0:
+                below[j] = i
+                j += 1
             i += c <= 0
-            j += c >= 0
-    return a_in_b, b_in_a
+        while j < m:
+            below[j] = n
+            j += 1
+    return a_in_b, b_in_a, places

@@ -5,6 +5,8 @@ from cpython.sequence cimport PySequence_Fast, PySequence_Fast_GET_SIZE, PySeque
 from cpython.unicode cimport PyUnicode_Check
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
+from ipaddress import IPv4Network, IPv6Network
+
 import numpy as np
 
 from rov._prefix cimport PARSE_OK, ParsedPrefix, ParseFault, parse_prefix, prefix_error, utf8_of
@@ -76,11 +78,17 @@ cdef inline int read_prefix(object prefix, object family, ParsedPrefix* out) exc
         if fault != PARSE_OK:
             raise prefix_error(prefix, fault)
         return 0
-    if not isinstance(prefix, Prefix) or family is not None:
-        prefix = Prefix.of(prefix, family)
-    address = prefix.address
-    out.family = prefix.family
-    out.length = prefix.length
+    if family is None and (type(prefix) is IPv4Network or type(prefix) is IPv6Network):
+        # such a network has no host bits
+        address = int(prefix.network_address)
+        out.family = 4 if type(prefix) is IPv4Network else 6
+        out.length = prefix.prefixlen
+    else:
+        if not isinstance(prefix, Prefix) or family is not None:
+            prefix = Prefix.of(prefix, family)
+        address = prefix.address
+        out.family = prefix.family
+        out.length = prefix.length
     out.high = address if out.family == 4 else address >> 64
     out.low = 0 if out.family == 4 else address & 0xFFFFFFFFFFFFFFFF
     return 0

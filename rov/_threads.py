@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 
 from rov._checks import shown
 from rov.errors import ArgumentError
@@ -13,7 +14,7 @@ MAX_THREADS = 1024
 """More than any machine has processors: a larger number was meant for something else."""
 
 SLICE = 1 << 16
-"""Rows that a thread takes at a time: about a millisecond of work, so that a slow thread holds up little."""
+"""Rows that a thread takes at a time, at most: a millisecond of work, so that a slow one holds up little."""
 
 
 def worker_count(threads: int) -> int:
@@ -36,13 +37,17 @@ def worker_count(threads: int) -> int:
 def in_slices(work: Callable[[slice], None], count: int, workers: int) -> None:
     """Call work for slices that make up rows 0 to count, in the calling thread if one is enough.
 
+    The slices are as many for each thread, and even, so that the threads end together.
+
     >>> in_slices(print, 3, 1)
     slice(0, 3, None)
     """
-    slices = [slice(at, min(at + SLICE, count)) for at in range(0, count, SLICE)]
-    if workers == 1 or len(slices) < 2:
+    if workers == 1 or count <= SLICE:
         work(slice(0, count))
         return
-    with ThreadPoolExecutor(min(workers, len(slices)), "rov") as pool:
+    workers = min(workers, -(-count // SLICE))
+    number = workers * -(-count // (workers * SLICE))
+    slices = [slice(*ends) for ends in pairwise(count * i // number for i in range(number + 1))]
+    with ThreadPoolExecutor(workers, "rov") as pool:
         for _ in pool.map(work, slices):
             pass

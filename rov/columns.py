@@ -250,7 +250,9 @@ def _order(columns: VrpColumns, expires: npt.NDArray[np.int64]) -> npt.NDArray[n
     sorted_first = first[order]
     same = np.flatnonzero(sorted_first[1:] == sorted_first[:-1])
     if len(same):
-        rows = np.union1d(same, same + 1)
+        in_run = np.zeros(len(order), np.bool_)
+        in_run[same] = in_run[same + 1] = True
+        rows = np.flatnonzero(in_run)
         tied = order[rows]
         order[rows] = tied[np.lexsort((*(column[tied] for column in rest), first[tied]))]
     return order
@@ -261,8 +263,7 @@ def normal(columns: VrpColumns) -> VrpColumns:
     ordered = _columns.in_order_ipv4 if columns.family == 4 else _columns.in_order_ipv6
     if ordered(*columns.keys):
         return columns
-    lasting = np.where(columns.expires == NO_EXPIRY, _FOREVER, columns.expires)
-    columns = columns.take(_order(columns, lasting))
+    columns = columns.take(_order(columns, _lasting(columns.expires)))
     same = np.ones(len(columns), np.bool_)
     same[:1] = False
     for column in columns.keys:
@@ -271,15 +272,40 @@ def normal(columns: VrpColumns) -> VrpColumns:
     return columns.take(~same) if same.any() else columns
 
 
-def concatenate(a: VrpColumns, b: VrpColumns, ta: npt.NDArray[np.uint8]) -> VrpColumns:
-    """The rows of a, then those of b, whose trust anchors are given anew by the column ta.
+def union(a: VrpColumns, b: VrpColumns, ta: npt.NDArray[np.uint8]) -> VrpColumns:
+    """The rows of two columns in normal form, in normal form; the trust anchors of b are those of ta.
 
-    >>> one = VrpColumns.ipv4([1], [32], [32], [64496])
-    >>> len(concatenate(one, one, one.ta))
-    2
+    Of equal rows the one that expires last stays, that of a if both do. A few rows of b are put between
+    those of a, which are copied but not sorted again.
+
+    >>> one, two = (VrpColumns.ipv4([n], [32], [32], [64496]) for n in (1, 2))
+    >>> union(two, one, one.ta).address.tolist()
+    [1, 2]
     """
-    pairs = zip((*a.keys, a.expires, a.ta), (*b.keys, b.expires, ta), strict=True)
-    return VrpColumns(a.family, *(np.concatenate(pair) for pair in pairs))
+    if not len(b):
+        return a
+    a_in_b, b_in_a, places = _merge(a, b)
+    expires, anchors, fresh = a.expires, a.ta, ~b_in_a
+    if b_in_a.any():
+        rows = np.flatnonzero(a_in_b)
+        later = _lasting(b.expires[b_in_a]) > _lasting(expires[rows])
+        expires, anchors = expires.copy(), anchors.copy()
+        expires[rows[later]] = b.expires[b_in_a][later]
+        anchors[rows[later]] = ta[b_in_a][later]
+    pairs = zip((*a.keys, expires, anchors), (*b.keys, b.expires, ta), strict=True)
+    return VrpColumns(a.family, *(np.insert(old, places[fresh], new[fresh], axis=0) for old, new in pairs))
+
+
+def _lasting(expires: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Times of expiry in which one that is not stated is later than all others."""
+    return np.where(expires == NO_EXPIRY, _FOREVER, expires)
+
+
+def _merge(
+    a: VrpColumns, b: VrpColumns
+) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_], npt.NDArray[np.int64]]:
+    merge = _columns.common_ipv4 if a.family == 4 else _columns.common_ipv6
+    return merge(*a.keys, *b.keys)
 
 
 def common(a: VrpColumns, b: VrpColumns) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
@@ -289,8 +315,7 @@ def common(a: VrpColumns, b: VrpColumns) -> tuple[npt.NDArray[np.bool_], npt.NDA
     >>> [mask.tolist() for mask in common(one, one.take(np.array([1])))]
     [[False, True], [True]]
     """
-    merge = _columns.common_ipv4 if a.family == 4 else _columns.common_ipv6
-    return merge(*a.keys, *b.keys)
+    return _merge(a, b)[:2]
 
 
 def _place(columns: VrpColumns, wanted: tuple[int, ...]) -> int:

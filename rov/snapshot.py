@@ -25,10 +25,10 @@ from rov.columns import (
     as_column,
     check,
     common,
-    concatenate,
     contains,
     normal,
     under,
+    union,
 )
 from rov.errors import ArgumentError, SnapshotFileError
 from rov.types import Aspa, Family, Prefix, PrefixLike, RouterKey, Vrp, as_asn, as_vrp
@@ -361,8 +361,8 @@ or more, found 0
         table = merge_trust_anchors(names, other.trust_anchors)
         times = [time for time in (self.generated, other.generated) if time is not None]
         return Snapshot._of(
-            normal(concatenate(self.ipv4, other.ipv4, table[other.ipv4.ta])),
-            normal(concatenate(self.ipv6, other.ipv6, table[other.ipv6.ta])),
+            union(self.ipv4, other.ipv4, table[other.ipv4.ta]),
+            union(self.ipv6, other.ipv6, table[other.ipv6.ta]),
             normal_aspas(
                 self.aspas + other.aspas, [*self.aspa_expires.tolist(), *other.aspa_expires.tolist()]
             ),

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from itertools import chain
 
 from rov import _packed
 from rov._checks import as_flag, as_kind, as_path
 from rov.errors import ArgumentError, VrpFileError
 from rov.formats import parquet
-from rov.formats.compression import MAX_FILE_BYTES, read_file, unpack
+from rov.formats.compression import MAX_FILE_BYTES, read_file, read_pieces, unpack, unpack_pieces
 from rov.formats.csv import is_header, read_csv
 from rov.formats.json import read_json
+from rov.formats.json_stream import read_slices
 from rov.formats.output import OUTPUTS, encode
 from rov.formats.report import BadRow, Intake, ReadReport
 from rov.snapshot import Snapshot
@@ -59,8 +62,12 @@ def read_report(path: str | os.PathLike[str], *, strict: bool = True) -> ReadRep
     ...     read_report(file.name, strict=False).skipped_count
     1
     """
-    name = as_path(path)
-    return read_bytes(read_file(name), name, strict=strict)
+    name, strict = as_path(path), as_flag(strict, "strict")
+    if not os.path.isfile(name):
+        # what can be read only once
+        return read_bytes(read_file(name), name, strict=strict)
+    report = _read_slices(read_pieces(name), name, strict)
+    return report if report is not None else _read(unpack(read_file(name), name), name, strict)
 
 
 def read_bytes(data: bytes, name: str, *, strict: bool = True) -> ReadReport:
@@ -70,7 +77,26 @@ def read_bytes(data: bytes, name: str, *, strict: bool = True) -> ReadReport:
     'Routinator CSV'
     """
     name, strict = as_kind(name, str, "name"), as_flag(strict, "strict")
-    content = unpack(as_kind(data, bytes, "data"), name).removeprefix(_BOM).lstrip(_BLANKS)
+    report = _read_slices(unpack_pieces(as_kind(data, bytes, "data"), name), name, strict)
+    return report if report is not None else _read(unpack(data, name), name, strict)
+
+
+def _read_slices(pieces: Iterator[bytes], name: str, strict: bool) -> ReadReport | None:
+    """A JSON file without a fault in it; None for whatever must be looked at as a whole."""
+    try:
+        head = next(pieces, b"").removeprefix(_BOM).lstrip(_BLANKS)
+    except VrpFileError:
+        return None
+    if head[:1] not in (b"{", b"["):
+        return None
+    intake = Intake(name, strict)
+    form = read_slices(chain((head,), pieces), intake)
+    return None if form is None else intake.report(form)
+
+
+def _read(data: bytes, name: str, strict: bool) -> ReadReport:
+    """A file of any format, as a whole."""
+    content = data.removeprefix(_BOM).lstrip(_BLANKS)
     if content.startswith(MAGIC):
         snapshot = Snapshot.from_bytes(content, name)
         return ReadReport(snapshot, "saved Snapshot", len(snapshot), (), 0)

@@ -6,7 +6,7 @@ import bz2
 import gzip
 import lzma
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import IO, Any, NamedTuple, Protocol
 
 import zstandard
@@ -31,6 +31,9 @@ MAX_STREAMS = 8192
 
 CHUNK_BYTES = 16 * 2**20
 """Unpacked at a time, between two looks at the bound."""
+
+PIECE_BYTES = 256 * 2**10
+"""The same where pieces are taken one by one: few enough to stay in the processor's caches."""
 
 
 class _Decompressor(Protocol):
@@ -105,10 +108,13 @@ def read_file(path: str | os.PathLike[str]) -> bytes:
         with open(path, "rb") as file:
             data = _read(file)
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise VrpFileError(name, f"cannot be read: {reason}") from error
+        raise _unreadable(name, error) from error
     _check_size(len(data), name)
     return data
+
+
+def _unreadable(name: str, error: OSError | ValueError) -> VrpFileError:
+    return VrpFileError(name, f"cannot be read: {getattr(error, 'strerror', None) or error}")
 
 
 def _read(file: IO[bytes]) -> bytes:
@@ -122,6 +128,30 @@ def _read(file: IO[bytes]) -> bytes:
     return b"".join(parts)
 
 
+def read_pieces(path: str | os.PathLike[str]) -> Iterator[bytes]:
+    """The unpacked content of a file in pieces of about PIECE_BYTES; VrpFileError as read_file and unpack.
+
+    >>> list(read_pieces("/dev/null"))
+    []
+    """
+    name = os.fsdecode(path)
+    try:
+        with open(path, "rb", buffering=0) as file:
+            size, piece = 0, file.read(PIECE_BYTES)
+            if packing_of(piece) is not None:
+                piece += _read(file)
+                _check_size(len(piece), name)
+                yield from unpack_pieces(piece, name)
+                return
+            while piece:
+                size += len(piece)
+                _check_size(size, name)
+                yield piece
+                piece = file.read(PIECE_BYTES)
+    except (OSError, ValueError) as error:
+        raise _unreadable(name, error) from error
+
+
 def unpack(data: bytes, name: str) -> bytes:
     """The content of .gz, .bz2, .xz or .zst data, whatever its name; other data as it is.
 
@@ -130,10 +160,19 @@ def unpack(data: bytes, name: str) -> bytes:
     >>> unpack(bz2.compress(b"ASN,IP Prefix"), "x")
     b'ASN,IP Prefix'
     """
+    return data if packing_of(data) is None else b"".join(unpack_pieces(data, name, CHUNK_BYTES))
+
+
+def unpack_pieces(data: bytes, name: str, piece_bytes: int = PIECE_BYTES) -> Iterator[bytes]:
+    """As unpack, in pieces of about so many octets; data that is not packed in one piece.
+
+    >>> list(unpack_pieces(bz2.compress(b"ASN,IP Prefix"), "x", 8))
+    [b'ASN,IP P', b'refix']
+    """
     packing = packing_of(data)
     if packing is None:
-        return data
-    parts: list[bytes] = []
+        yield data
+        return
     size = 0
     for _ in range(MAX_STREAMS):
         if not data:
@@ -142,12 +181,16 @@ def unpack(data: bytes, name: str) -> bytes:
             if data.strip(b"\0"):
                 raise VrpFileError(name, f"{len(data)} octets follow the end of the {packing.name} data")
             break
-        data, size = _unpack_stream(packing, data, name, parts, size)
+        stream: _Decompressor = packing.start()
+        for part in _unpack_stream(packing, stream, data, name, piece_bytes):
+            size += len(part)
+            _check_size(size, name)
+            yield part
+        data = stream.unused_data
     else:
         raise VrpFileError(
             name, f"more than {MAX_STREAMS} {packing.name} streams, the most expected in one file"
         )
-    return b"".join(parts)
 
 
 def packing_of(data: bytes) -> Packing | None:
@@ -160,22 +203,18 @@ def packing_of(data: bytes) -> Packing | None:
 
 
 def _unpack_stream(
-    packing: Packing, data: bytes, name: str, parts: list[bytes], size: int
-) -> tuple[bytes, int]:
-    """Append one stream to parts; what follows it, and the size of all parts."""
-    stream: _Decompressor = packing.start()
+    packing: Packing, stream: _Decompressor, data: bytes, name: str, piece_bytes: int
+) -> Iterator[bytes]:
+    """The parts of one stream."""
     while not stream.eof:
         try:
-            part = stream.decompress(data, CHUNK_BYTES)
+            part = stream.decompress(data, piece_bytes)
         except FAULTS as error:
             raise VrpFileError(name, f"damaged {packing.name} data: {error}") from error
         data = b""
         if not part and not stream.eof:
             raise VrpFileError(name, f"the {packing.name} data is cut short")
-        parts.append(part)
-        size += len(part)
-        _check_size(size, name)
-    return stream.unused_data, size
+        yield part
 
 
 def _check_size(size: int, name: str) -> None:

@@ -2,14 +2,16 @@
 
 import itertools
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rov.columns import VrpColumns, normal, union
 from rov.delta import Delta
 from rov.errors import DeltaError
 from rov.snapshot import Snapshot
-from rov.types import Aspa, Prefix, RouterKey, Vrp
+from rov.types import Aspa, Family, Prefix, RouterKey, Vrp
 
 
 @st.composite
@@ -78,3 +80,22 @@ def test_composition_refuses_what_does_not_follow(a: Snapshot, b: Snapshot, c: S
     if one and two and (elements(one.announced) & elements(two.announced)):
         with pytest.raises(DeltaError):
             one.compose(two)
+
+
+@st.composite
+def columns(draw: st.DrawFn, family: Family = 4) -> VrpColumns:
+    rows = [vrp for vrp in draw(st.lists(vrps(), max_size=8)) if vrp.prefix.family == family]
+    numbers = st.lists(st.integers(0, 2), min_size=len(rows), max_size=len(rows))
+    plain = VrpColumns.of(family, rows)
+    return normal(VrpColumns(family, *plain.keys, draw(numbers), draw(numbers)))
+
+
+@given(st.sampled_from([4, 6]).flatmap(lambda family: st.tuples(columns(family), columns(family))))
+def test_a_union_is_both_sorted_anew(pair: tuple[VrpColumns, VrpColumns]) -> None:
+    a, b = pair
+    ta = (b.ta + 1).astype(np.uint8)
+    both = zip((*a.keys, a.expires, a.ta), (*b.keys, b.expires, ta), strict=True)
+    expected = normal(VrpColumns(a.family, *(np.concatenate(columns) for columns in both)))
+    found = union(a, b, ta)
+    for name in ("address", "length", "max_length", "asn", "expires", "ta"):
+        assert np.array_equal(getattr(found, name), getattr(expected, name)), name

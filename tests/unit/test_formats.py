@@ -8,6 +8,8 @@ import gzip
 import json
 import lzma
 import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -497,3 +499,33 @@ def test_bad_times(text: str) -> None:
 
 def test_times_with_a_zone() -> None:
     assert parse_time("2025-07-20T11:31:33+02:00") == parse_time("2025-07-20 09:31:33") == 1753003893
+
+
+PEAK = """
+import sys
+import rov
+
+def kilobytes(name):
+    with open("/proc/self/status") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith(name))
+
+before = kilobytes("VmRSS")
+count = len(rov.read(sys.argv[1]))
+print(count, 1024 * (kilobytes("VmHWM") - before))
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the peak is read from /proc")
+@pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "gzip"])
+def test_neither_the_text_nor_its_rows_are_held_whole(tmp_path: Path, pack: Callable[[bytes], bytes]) -> None:
+    row = '{{ "asn": {0}, "prefix": "10.{1}.{2}.0/24", "maxLength": 24, "ta": "x", "expires": 1753453058 }}'
+    rows = [row.format(i >> 16, i >> 8 & 255, i & 255) for i in range(300_000)]
+    text = ('{"roas": [\n' + ",\n".join(rows) + "\n]}").encode()
+    path = tmp_path / "vrps"
+    path.write_bytes(pack(text))
+    command = [sys.executable, "-c", PEAK, str(path)]
+    output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    count, octets = map(int, output.split())
+    assert count == 300_000
+    # held whole, the text and its rows take five times the text
+    assert octets < 1.5 * len(text), f"{octets} octets for a text of {len(text)}"

@@ -6,8 +6,10 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+import pytest
 
 from rov import RouteBatch, Snapshot, VrpColumns, VrpIndex
+from rov._threads import MAX_THREADS, SLICE, in_slices
 
 
 def random_index(rows, seed):
@@ -65,3 +67,17 @@ def test_a_batch_releases_the_gil():
     assert rounds_until_seen(lambda: index.validate_batch(routes)) < 200
     # the measure itself: work in Python keeps the GIL to the end
     assert rounds_until_seen(lambda: sum(range(1000))) == 200
+
+
+@pytest.mark.parametrize("count", [0, 1, SLICE, SLICE + 1, 145_000, 10 * SLICE + 3])
+@pytest.mark.parametrize("workers", [1, 2, 3, MAX_THREADS])
+def test_slices_are_even_and_make_up_the_whole(count, workers):
+    found = []
+    in_slices(found.append, count, workers)
+    found.sort(key=lambda rows: rows.start)
+    sizes = [rows.stop - rows.start for rows in found]
+    assert [rows.start for rows in found] == [0, *(rows.stop for rows in found[:-1])]
+    assert (found[-1].stop, max(sizes) - min(sizes) <= 1) == (count, True)
+    if len(found) > 1:
+        assert len(found) % min(workers, -(-count // SLICE)) == 0
+        assert max(sizes) <= SLICE
