@@ -1,4 +1,4 @@
-"""What-if and suggestions against naive definitions, over the small worlds of the other audits."""
+"""What-if, suggestions and candidates of hijacks against naive definitions, over random small worlds."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import rov
+from rov.audit.hijacks import Evidence, hijacks_table
 from rov.audit.suggest import suggest, suggest_table
 from rov.audit.whatif import change, whatif_table
 from rov.types import Family
@@ -89,3 +90,45 @@ def test_what_each_suggestion_alone_does(world: World) -> None:
         assert {*row["makes_valid"]} == steps["valid"]
         assert {*row["would_invalidate"]} == steps["invalid"]
         assert row["safe"] or steps["invalid"]
+
+
+def _naive_candidates(
+    routes: list[Route], vrps: list[rov.Vrp]
+) -> dict[tuple[str, int], tuple[str, set[int]]]:
+    """Each invalid route beside or under a valid one of other origins: the kind and those origins."""
+    found = {}
+    valid = [(n, o) for n, o, _ in routes if _state(n, o, vrps) == "valid"]
+    for network, origin, _ in routes:
+        if origin == 0 or _state(network, origin, vrps) != "invalid":
+            continue
+        covers = [n for n, _ in valid if n == network or (n.prefixlen and network.subnet_of(n))]  # type: ignore[arg-type]
+        if not covers:
+            continue
+        nearest = max(covers, key=lambda n: n.prefixlen)
+        expected = {o for n, o in valid if n == nearest}
+        if origin not in expected:
+            kind = "moas" if nearest == network else "sub_moas"
+            found[str(_prefix(network)), origin] = kind, expected
+    return found
+
+
+@given(worlds())
+def test_candidates_of_hijacks(world: World) -> None:
+    family, routes, vrps = world
+    rows = hijacks_table(_verdicts(family, routes, vrps)).to_pylist()
+    found = {(row["prefix"], row["origin"]): (row["kind"], {*row["expected_origins"]}) for row in rows}
+    assert found == _naive_candidates(routes, vrps)
+    scores = [row["score"] for row in rows]
+    assert scores == sorted(scores, reverse=True)
+    for row in rows:
+        assert (row["score"] == 0) == bool(row["cleared"])
+        assert ("own_vrp" in row["cleared"]) == (row["reason"] == "length")
+
+
+@given(worlds(), st.sets(st.tuples(st.integers(1, 3), st.integers(1, 3))))
+def test_a_relation_clears_a_candidate(world: World, pairs: set[tuple[int, int]]) -> None:
+    family, routes, vrps = world
+    both = frozenset(pairs | {(b, a) for a, b in pairs})
+    for row in hijacks_table(_verdicts(family, routes, vrps), Evidence(relations=both)).to_pylist():
+        known = any((row["origin"], asn) in both for asn in row["expected_origins"])
+        assert ("related" in row["cleared"]) == known

@@ -1,10 +1,11 @@
 """The subcommands that ask one question of a RIB: what they tell of a small table, and how they end."""
 
 import json
+from collections import defaultdict
 
 import pytest
 
-from rov import Prefix, Snapshot, Vrp, cli, slurm
+from rov import Prefix, Snapshot, Vrp, cli, load, rib, slurm
 
 VRPS = [
     Vrp(Prefix.parse("192.0.2.0/24"), 24, 64496),
@@ -113,3 +114,94 @@ def test_suggest_wants_to_know_whose(files, capsys):
     code, out, err = run(capsys, "suggest", *files)
     assert (code, out) == (2, "")
     assert "expected --asn or --prefix" in err
+
+
+@pytest.fixture
+def real(data):
+    """Ten thousand prefixes of 35 peers of RouteViews in 2014, and the VRPs of 2025."""
+    return data("mrt/pyasn_rib.20140523.0600_firstMB.bz2"), "--vrps", data(REAL_VRPS)
+
+
+REAL_VRPS = "vrp/rpki-client_global_20250720T093133Z.json.bz2"
+
+
+@pytest.mark.realdata
+def test_who_passed_invalid_routes_on(real, capsys):
+    """Counted once more from the rows of the dump, peer by peer, with its paths."""
+    code, out, _ = run(capsys, "leaks", *real, "--json")
+    peers = json.loads(out)["rows"]
+    assert code == 0
+    code, out, _ = run(capsys, "leaks", *real, "--by", "as", "--json")
+    found = {row["asn"]: row for row in json.loads(out)["rows"]}
+    index = load(real[2])
+    routes, passed, first = defaultdict(set), defaultdict(set), defaultdict(set)
+    with rib.open(real[0], paths=True) as dump:
+        for batch in dump:
+            states = index.validate_batch(batch.routes)
+            columns = (batch.routes.addresses, batch.routes.lengths, batch.routes.origins, batch.peers)
+            rows = zip(*(column.tolist() for column in (*columns, batch.attribute_rows, states)), strict=True)
+            for address, length, origin, peer, attribute, state in rows:
+                route = address, length, origin
+                routes[peer].add((route, state))
+                if state == 2:
+                    offsets = batch.attributes.paths.offsets
+                    path = batch.attributes.paths.asns[offsets[attribute] : offsets[attribute + 1]].tolist()
+                    for asn in {*path} - {path[-1]}:
+                        passed[asn].add(route)
+                    before = [asn for asn in path if asn != path[-1]]
+                    if before:
+                        first[before[-1]].add(route)
+        names = [(str(peer.address).partition("/")[0], peer.asn) for peer in dump.peers]
+    expected = {names[peer]: (len(own), sum(state == 2 for _, state in own)) for peer, own in routes.items()}
+    assert {(row["peer"], row["asn"]): (row["routes"], row["invalid"]) for row in peers} == expected
+    assert {asn: row["propagated"] for asn, row in found.items()} == {
+        a: len(own) for a, own in passed.items()
+    }
+    assert {asn: row["first_hop"] for asn, row in found.items() if row["first_hop"]} == {
+        asn: len(own) for asn, own in first.items()
+    }
+
+
+def test_paths_are_asked_of_mrt_only(files, capsys):
+    for arguments in (("leaks", *files), ("leaks", *files, "--by", "as"), ("hijacks", *files, "--paths")):
+        code, out, err = run(capsys, *arguments)
+        assert (code, out, err.count("\n")) == (2, "", 1)
+        assert "expected" in err
+        assert "MRT" in err
+
+
+def test_hijacks_and_what_clears_them(tmp_path, capsys):
+    rib_file, vrps = tmp_path / "rib.csv", tmp_path / "vrps.snapshot"
+    rows = [
+        "192.0.2.0/24,64400,90",
+        "192.0.2.0/25,64401,1",
+        "192.0.2.0/24,64402,50",
+        "192.0.2.128/25,64512,1",
+    ]
+    rib_file.write_text("\n".join(["prefix,origin,peers", *rows]) + "\n")
+    Snapshot.from_vrps([Vrp(Prefix.parse("192.0.2.0/24"), 24, 64400)]).save(vrps)
+    relations, irr = tmp_path / "as-rel.txt", tmp_path / "irr.db"
+    relations.write_text("# relations\n64400|64402|-1\n")
+    irr.write_text("% a dump\n\nroute: 192.0.2.0/25\ndescr: x\norigin:\n+ AS64401 # why\nsource: TEST\n")
+    base = ("hijacks", rib_file, "--vrps", vrps)
+    code, out, _ = run(capsys, *base, "--json", "--fail-on", 100)
+    scores = {row["origin"]: (row["kind"], row["score"]) for row in json.loads(out)["rows"]}
+    assert code == 1
+    assert scores == {64401: ("sub_moas", 100), 64402: ("moas", 60), 64512: ("sub_moas", 0)}
+    code, out, _ = run(capsys, *base, "--as-rel", relations, "--irr", irr, "--json", "--fail-on", 1)
+    assert code == 0
+    assert {row["origin"]: row["cleared"] for row in json.loads(out)["rows"]} == {
+        64401: ["irr"],
+        64402: ["related"],
+        64512: ["special_asn"],
+    }
+
+
+@pytest.mark.parametrize("content", ["64400|64402\n", "a|b|0\n", "1|2|7\n", "\n"])
+def test_bad_relations(files, tmp_path, capsys, content):
+    path = tmp_path / "as-rel.txt"
+    path.write_text(content)
+    code, _, err = run(capsys, "hijacks", *files, "--as-rel", path)
+    assert code == 2
+    assert f"{path}" in err
+    assert "expected" in err

@@ -7,6 +7,9 @@ import pytest
 
 from rov import Snapshot, VrpIndex
 from rov.audit import judge
+from rov.audit.hijacks import HIJACKS, hijacks_table
+from rov.audit.invalid_paths import Seen
+from rov.audit.leaks import AS_LEAKS, PEER_LEAKS, as_leaks_table, peer_leaks_table
 from rov.audit.suggest import SUGGEST, suggest, suggest_table
 from rov.audit.whatif import WHATIF, change, whatif_table
 from rov.cli import SUBCOMMANDS
@@ -19,6 +22,9 @@ EMPTY = judge(RouteTable(RouteColumns.empty(4), RouteColumns.empty(6)), VrpIndex
 TABLES = {
     WHATIF: lambda: whatif_table(change(EMPTY, Snapshot.empty())),
     SUGGEST: lambda: suggest_table(suggest(EMPTY)),
+    HIJACKS: lambda: hijacks_table(EMPTY),
+    PEER_LEAKS: lambda: peer_leaks_table(EMPTY),
+    AS_LEAKS: lambda: as_leaks_table(EMPTY, Seen()),
 }
 
 

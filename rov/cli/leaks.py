@@ -1,0 +1,58 @@
+"""``rov leaks``: which peers carry invalid routes, or which ASes passed them on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from rov.audit.invalid_paths import invalid_paths
+from rov.audit.leaks import AS_LEAKS, PEER_LEAKS, as_leaks_table, peer_leaks_table
+from rov.cli.answers import Reply, answer_about, limit_option
+from rov.cli.dumps import dump_options, output_option, read_verdicts
+from rov.cli.shared import busy, json_option
+from rov.report import Subject
+from rov.rib.read import expand
+from rov.types import State
+
+
+@click.command()
+@dump_options
+@click.option(
+    "--by",
+    type=click.Choice(["peer", "as"]),
+    default="peer",
+    show_default=True,
+    help="Peers of the collector, or every AS in the paths (reads the dump twice).",
+)
+@output_option("the rows")
+@limit_option
+@json_option
+def leaks(
+    ribs: tuple[str, ...],
+    vrps: str,
+    min_peers: int,
+    neighbor: int | None,
+    strict: bool,
+    by: str,
+    **how: Any,
+) -> int:
+    """Tell who passed invalid routes on, and so does not drop them. The dumps must be MRT."""
+    if by == "as" and "-" in ribs:
+        raise click.UsageError("--by as: the dump is read twice, which standard input cannot be")
+    verdicts = read_verdicts(ribs, vrps, min_peers, neighbor, strict)
+    invalid = verdicts.count(State.INVALID)
+    summary: dict[str, Any] = {"routes": len(verdicts), "invalid": invalid}
+    lines = [f"{invalid:,} of {len(verdicts):,} routes are invalid"]
+    if by == "peer":
+        table, schema = peer_leaks_table(verdicts), PEER_LEAKS
+        lines.append(f"{table.num_rows:,} peers carry routes")
+    else:
+        with busy("reading paths"):
+            seen = invalid_paths(expand(ribs), verdicts)
+        table, schema = as_leaks_table(verdicts, seen), AS_LEAKS
+        summary["with_paths"] = len(seen)
+        lines.append(f"{table.num_rows:,} ASes passed on {len(seen):,} of them")
+    reply = Reply(table, schema, summary, lines, table.column_names, "nobody passed any on")
+    answer_about(reply, Subject(verdicts, ribs, vrps, neighbor), **how)
+    return 0
