@@ -113,7 +113,9 @@ class Cache:
         self._handle_signals()
         try:
             self._server.open()
-            self.http.open(Daemon(self.config, self.updates, self._sessions, self.status, self._clock))
+            self.http.open(
+                Daemon(self.config, self.updates, self._sessions, self.status, self._server, self._clock)
+            )
             await self._open_control()
             self.http.start()
             await self.updates.open()

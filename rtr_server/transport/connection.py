@@ -17,6 +17,7 @@ from rtr_server.protocol.session import CacheSession
 from rtr_server.transport.journal import Journal
 from rtr_server.transport.limits import Bucket
 from rtr_server.transport.record import Ended, Record
+from rtr_server.transport.tally import Tally
 
 CHUNK = 128 * 1024
 """Octets given to the transport at once: a large write, and short enough for the others to have a turn."""
@@ -91,6 +92,7 @@ class Connection(asyncio.Protocol):
         "peer",
         "record",
         "session",
+        "tally",
     )
 
     def __init__(
@@ -102,8 +104,10 @@ class Connection(asyncio.Protocol):
         kind: str = "tcp",
         admit: Admit = anybody,
         rate: float | None = None,
+        tally: Tally | None = None,
     ) -> None:
         self.session = session
+        self.tally = tally or Tally()
         self.peer = peer
         self.number = next(_numbers)
         self.kind = kind
@@ -242,6 +246,7 @@ class Connection(asyncio.Protocol):
             now = self._loop.time()
             for happened in self.session.events():
                 self.record.note(happened, now)
+                self.tally.note(happened, self.record, now)
                 self.journal.tell(happened)
             self._follow(self._transport)
         except Exception:

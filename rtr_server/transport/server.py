@@ -24,6 +24,7 @@ from rtr_server.transport.limits import Bucket, Newcomers, Occupancy
 from rtr_server.transport.plain import PlainOpener
 from rtr_server.transport.record import Ledger
 from rtr_server.transport.spread import Spread
+from rtr_server.transport.tally import Tally
 from rtr_server.transport.tcp_auth import Keys
 from rtr_server.transport.tls import explain
 
@@ -63,6 +64,7 @@ class Server:
         self._keys = Keys()
         self._started = False
         self.ledger = Ledger()
+        self.tally = Tally()
         self.connections: set[Connection] = set()
         self._take(settings)
 
@@ -152,6 +154,7 @@ class Server:
             kind=door.opener.kind,
             admit=door.opener.admit,
             rate=client.rate,
+            tally=self.tally,
         )
         self.connections.add(router)
         self._occupancy.add(peer.host)
@@ -210,6 +213,7 @@ class Server:
         if router in self.connections:
             self.connections.discard(router)
             self.ledger.add(router.ended)
+            self.tally.ended(router.session.octets_in, router.session.octets_out)
             self._occupancy.remove(router.peer.host)
             self._spread.forget(router)
         if not self.connections:
@@ -217,6 +221,7 @@ class Server:
 
     def notify(self) -> None:
         """Tell all routers that something is new: each as soon as the protocol allows it, not all at once."""
+        self.tally.told_at = self._loop.time()
         self._spread.tell(self.connections)
 
     @property

@@ -13,7 +13,7 @@ from starlette.routing import BaseRoute
 
 from rtr_server.config.web import Http, read_token
 from rtr_server.transport.errors import TransportError
-from rtr_server.web import deltas, health, status, validity, vrps
+from rtr_server.web import deltas, health, metrics, status, validity, vrps
 from rtr_server.web.daemon import Daemon
 from rtr_server.web.gate import Gate
 from rtr_server.web.problems import MEDIA_TYPE, Problem
@@ -38,11 +38,14 @@ class Web:
     """
 
     def __init__(self, daemon: Daemon, traffic: Traffic) -> None:
+        self.meter = metrics.Meter(daemon, traffic)
         routes = [route for module in MODULES for route in module.routes(daemon)]
+        routes += metrics.routes(daemon, self.meter)
         handlers = {Problem: _problem, HTTPException: _http_exception}
         starlette = Starlette(routes=routes, exception_handlers=handlers)  # type: ignore[arg-type]
         starlette.router.redirect_slashes = False
         self.app = Gate(starlette, traffic, _token(daemon.config.http))
+        self.meter.requests = self.app.requests
 
 
 def _token(settings: Http) -> str | None:

@@ -21,6 +21,7 @@ from rtr_server.config import Config
 from rtr_server.operate import Operate
 from rtr_server.sessions import Listing, Sessions
 from rtr_server.threads import in_thread
+from rtr_server.transport.server import Server
 from rtr_server.updates import Change, Updates
 
 log = logging.getLogger(__name__)
@@ -65,8 +66,9 @@ class Recorded(msgspec.Struct, frozen=True):
 class Daemon:
     """The seam between HTTP and the daemon. ``clock`` gives unix seconds.
 
-    ``served``: the set with its index, None before the first; ``status``: the answer to the control
-    command of that name; ``sources``, ``held``: as the control commands ``sources`` and ``update show``.
+    ``server``: that of the routers; ``served``: the set with its index, None before the first;
+    ``status``: the answer to the control command of that name; ``sources``, ``held``: as the control
+    commands ``sources`` and ``update show``.
     """
 
     def __init__(
@@ -75,12 +77,14 @@ class Daemon:
         updates: Updates,
         sessions: Sessions,
         status: Callable[[], dict[str, object]],
+        server: Server,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.config = config
         self.updates = updates
         self.clock = clock
         self.status = status
+        self.server = server
         self.served: Served | None = None
         self.changes: deque[Recorded] = deque(maxlen=MAX_CHANGES)
         """The last updates, newest first."""

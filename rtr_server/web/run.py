@@ -28,7 +28,7 @@ class Http:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._server: HttpServer | None = None
-        self._task: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
 
     def open(self, daemon: Daemon) -> None:
         """Bind, and put the application together; TransportError where that cannot be done."""
@@ -48,7 +48,8 @@ class Http:
     def start(self) -> None:
         """Serve: what needs data says that there are none until there are."""
         if self._server is not None:
-            self._task = asyncio.create_task(self._daemon.run())
+            work = (self._daemon.run(), self._web.meter.run())
+            self._tasks = [asyncio.create_task(each) for each in work]
             self._server.start(self._web.app)
 
     @property
@@ -65,6 +66,6 @@ class Http:
         """End."""
         if self._server is not None:
             await self._server.close(GRACE)
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)

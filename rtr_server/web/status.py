@@ -84,10 +84,12 @@ def _clients(rows: Iterable[SessionRow]) -> dict[str, _Client]:
     return found
 
 
-def _filtered(daemon: Daemon) -> dict[str, int]:
-    """What the local exceptions did, by what."""
+def exceptions(daemon: Daemon) -> tuple[int, int]:
+    """What the local exceptions did to the set that is served: VRPs filtered, VRPs added."""
     served = daemon.updates.served
-    return dict(served.slurm) if isinstance(served, Ready) else {}
+    effects = dict(served.slurm) if isinstance(served, Ready) else {}
+    added = effects.pop("assertions", 0)
+    return sum(effects.values()), added
 
 
 def _lines(daemon: Daemon, served: Served, rows: list[SessionRow], version: str) -> Iterator[str]:
@@ -105,8 +107,8 @@ def _lines(daemon: Daemon, served: Served, rows: list[SessionRow], version: str)
     yield "valid-roas: 0"
     yield f"vrps: {len(snapshot)}"
     yield f"vrps-per-tal: {by_ta}"
-    yield f"locally-filtered-vrps: {_filtered(daemon).get('removed', 0)}"
-    yield f"locally-added-vrps: {_filtered(daemon).get('added', 0)}"
+    yield f"locally-filtered-vrps: {exceptions(daemon)[0]}"
+    yield f"locally-added-vrps: {exceptions(daemon)[1]}"
     yield f"final-vrps: {len(snapshot)}"
     yield f"final-vrps-per-tal: {by_ta}"
     yield "stale-count: 0"
@@ -180,7 +182,7 @@ def _document(daemon: Daemon, served: Served, rows: list[SessionRow], version: s
         "aspasLargeProviderSet": 0,
         "tals": {name: _tal(count) for name, count in counts(snapshot).items()},
         "repositories": {},
-        "vrpsAddedLocally": _filtered(daemon).get("added", 0),
+        "vrpsAddedLocally": exceptions(daemon)[1],
         "rsync": {},
         "rrdp": {},
         "pubPointIssues": {},

@@ -1,0 +1,143 @@
+"""/metrics: the documented names and no others, values that follow the daemon, contrib by promtool."""
+
+import asyncio
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from rtr_server.cache.mirror import Mirror, SnapshotReceived
+from rtr_server.protocol.client import RouterSession
+from rtr_server.web.metric_names import ALL, NAMES, page
+from tests.web.conftest import SMALL, vrp_set
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def scrape(running):
+    answer = running.client.get("/metrics")
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith("text/plain")
+    return {family.name: family for family in text_string_to_metric_families(answer.text)}
+
+
+def values(family):
+    labels = ALL[family.name].labels
+    return {tuple(sample.labels[label] for label in labels): sample.value for sample in family.samples}
+
+
+async def synced(endpoint, opened):
+    """A router that has the whole set; its connection is among ``opened``."""
+    reader, writer = await asyncio.open_connection(*endpoint)
+    opened.append(writer)
+    mirror = Mirror(RouterSession(version=1, min_version=1, now=0.0))
+    seen = []
+    while not any(isinstance(event, SnapshotReceived) for event in seen):
+        writer.write(mirror.session.data_to_send())
+        mirror.receive_data(await asyncio.wait_for(reader.read(1 << 16), 30), 0.0)
+        seen += mirror.events()
+
+
+async def leave(opened):
+    """Close the connections."""
+    for writer in opened:
+        writer.close()
+        await writer.wait_closed()
+
+
+def test_the_page_is_made_from_the_source():
+    assert (ROOT / "docs/metrics.md").read_text() == page()
+
+
+def test_names_are_the_documented_ones(run_daemon):
+    aliases = {"metric_aliases": ["routinator", "stayrtr"], "router_metrics": True}
+    with run_daemon(SMALL, {"http": aliases}) as running:
+        opened = []
+        running.call(lambda: synced(running.cache.endpoints[0], opened))
+        found = scrape(running)
+        running.call(lambda: leave(opened))
+        assert set(found) == set(ALL)
+        for name, family in found.items():
+            declared = ALL[name]
+            assert (family.type, family.documentation) == (declared.kind, declared.meaning), name
+            for sample in family.samples:
+                assert set(sample.labels) - {"le"} == set(declared.labels), name
+        assert values(found["routinator_ta_contributed_vrps_total"]) == {("ripe",): 3, ("apnic",): 2}
+        assert values(found["rtr_clients"]) == {("all",): 1}
+
+
+def test_aliases_and_routers_are_off(small):
+    assert set(scrape(small)) == set(NAMES)
+
+
+def test_values(small):
+    found = scrape(small)
+    assert values(found["rovkit_vrps"]) == {
+        ("4", "ripe"): 2,
+        ("4", "apnic"): 2,
+        ("6", "ripe"): 1,
+        ("6", "apnic"): 0,
+    }
+    assert values(found["rovkit_serial"]) == {(): small.daemon.served.serial}
+    assert values(found["rovkit_ready"]) == {(): 1}
+    assert 0 <= values(found["rovkit_data_age_seconds"])[()] < 600
+    assert values(found["rovkit_source_usable"]) == {("test feed", "usable"): 1}
+
+
+def test_sessions_are_counted(run_daemon):
+    with run_daemon(SMALL, {"limits": {"notify_interval": "50ms"}}) as running:
+        opened = []
+        running.call(lambda: synced(running.cache.endpoints[0], opened))
+        found = scrape(running)
+        assert values(found["rovkit_rtr_sessions"]) == {("1", "tcp"): 1}
+        assert values(found["rovkit_rtr_resets"]) == {("first query",): 1}
+        assert values(found["rovkit_rtr_payload_pdus"]) == {(): 6}
+        assert values(found["rovkit_rtr_queries"]) == {("full",): 1}
+        sent = values(found["rovkit_rtr_octets"])[("out",)]
+        running.load(vrp_set(("10.0.0.0/8", 8, 1)))
+        running.until(lambda: running.cache._server.tally.notifies)
+        found = scrape(running)
+        assert found["rovkit_rtr_notify_lag_seconds"].samples[-1].value >= 0
+        assert values(found["rovkit_announced_elements"]) == {(): 8}
+        assert values(found["rovkit_withdrawn_elements"]) == {(): 7}
+        assert values(found["rovkit_updates"]) == {("set loaded",): 2}
+
+        running.call(lambda: leave(opened))
+        running.until(lambda: not running.cache._server.connections)
+        found = scrape(running)
+        assert values(found["rovkit_rtr_sessions_ended"]) == {(): 1}
+        assert values(found["rovkit_rtr_closes"]) == {("end of file",): 1}
+        assert values(found["rovkit_rtr_octets"])[("out",)] > sent
+
+
+@pytest.mark.parametrize("command", ["check rules rtr-server.yml", "test rules rtr-server.test.yml"])
+def test_promtool_takes_the_alert_rules(program, command):
+    done = subprocess.run(
+        [program("promtool"), *command.split()],
+        cwd=ROOT / "contrib/prometheus",
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_promtool_takes_the_metrics(program, small):
+    text = small.client.get("/metrics").content
+    done = subprocess.run(
+        [program("promtool"), "check", "metrics"], input=text, capture_output=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr.decode()
+
+
+def test_dashboard_and_rules_speak_of_known_metrics():
+    dashboard = json.loads((ROOT / "contrib/grafana/rtr-server.json").read_text())
+    texts = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
+    texts.append((ROOT / "contrib/prometheus/rtr-server.yml").read_text())
+    named = set(re.findall(r"rovkit_\w+", " ".join(texts)))
+    stems = {re.sub(r"_(total|bucket)$", "", name) for name in named}
+    assert len(stems) > 15
+    assert stems <= set(ALL)
