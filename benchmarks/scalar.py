@@ -1,8 +1,9 @@
-"""How fast are routes given as Python objects judged? Ours beside loops over pytricia and py-radix.
+"""How fast are routes judged, given as Python objects or an Arrow table? Ours beside pytricia and py-radix.
 
     python -m benchmarks.scalar [--rounds 5] [--routes 200000]
 
-The texts of the routes, in table order: one call a route and a list at once. All answers are compared.
+The texts of the routes, in table order: one call a route, a list at once, and a table of texts and uint32.
+All answers are compared.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Callable, Sequence
 
 import click
 import numpy as np
+import pyarrow
 
 import rov
 from benchmarks import charts, measure
@@ -47,6 +49,9 @@ def main(rounds: int, count: int) -> None:
     index = rov.VrpIndex(snapshot)
     flat, own, tree = trees.flattened(snapshot), trees.own(snapshot), trees.radix_tree(snapshot)
     ours = index.validate_many(texts, origins)
+    arrow = pyarrow.table({"prefix": texts, "origin": pyarrow.array(origins, pyarrow.uint32())})
+    judged = index.validate_table(arrow).read_all()["state"].combine_chunks()
+    measure.agree("validate_table", ours, judged.indices.to_numpy())
     measure.agree("validate", ours, [index.validate(*route) for route in zip(texts, origins, strict=True)])
     measure.agree("pytricia, flattened", ours, trees.flattened_states(flat, texts, origins))
     measure.agree("pytricia, parents", ours, trees.parent_states(own, texts, origins))
@@ -55,6 +60,7 @@ def main(rounds: int, count: int) -> None:
     prefixes = [rov.Prefix.parse(text) for text in texts]
     runs = {
         "rov, validate_many, texts": measure.timed(lambda: index.validate_many(texts, origins)),
+        "rov, validate_table, Arrow": measure.timed(lambda: index.validate_table(arrow).read_all()),
         "rov, validate, text": measure.timed(one_by_one(index, texts, origins)),
         "rov, validate, rov.Prefix": measure.timed(one_by_one(index, prefixes, origins)),
         "rov, validate, ip_network": measure.timed(one_by_one(index, networks, origins)),
