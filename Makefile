@@ -45,7 +45,7 @@ define install
 endef
 
 $(VENV)/.built: $(BUILD_INPUT)
-	$(call install,.)
+	$(call install,.[all])
 
 # With the tools in one installation, as each one compiles the extensions.
 $(VENV)/.tools: $(BUILD_INPUT)
