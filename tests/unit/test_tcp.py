@@ -207,7 +207,7 @@ def test_the_end_is_announced_in_version_2_only(run, version, reason, code, serv
     run(scenario)
 
 
-@pytest.mark.parametrize("error", [errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ECONNABORTED])
+@pytest.mark.parametrize("error", [errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ECONNABORTED, None])
 def test_errors_of_accept_do_not_end_the_listener(run, monkeypatch, caplog, error, serve, make_snapshot):
     monkeypatch.setattr(listen, "ACCEPT_PAUSE", 0.05)
     failures = 3
@@ -217,7 +217,7 @@ def test_errors_of_accept_do_not_end_the_listener(run, monkeypatch, caplog, erro
             nonlocal failures
             if failures:
                 failures -= 1
-                raise OSError(error, "injected")
+                raise MemoryError if error is None else OSError(error, "injected")
             return super().accept()
 
     def flaky(endpoint):

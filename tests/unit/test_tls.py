@@ -9,6 +9,8 @@ import ssl
 
 import pytest
 import trustme
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
 
 from rtr_server.config.transport import Limits, Listen, Tls
 from rtr_server.config.values import Seconds
@@ -113,6 +115,38 @@ def test_c48_certificates_that_are_refused(
     ]
     assert len(told) == 1
     assert reason in str(told[0]["reason"])
+
+
+def test_a_certificate_that_was_revoked(run, serve, make_snapshot, authority, logged, synchronize, tmp_path):
+    context, other = authority.client(), authority.client("127.0.0.1")
+    revoked = authority.ca.issue_cert("127.0.0.1")
+    revoked.configure_cert(context)
+    crl = tmp_path / "routers.crl"
+    crl.write_bytes(revocation(authority.ca, revoked))
+
+    async def scenario():
+        served = serve(make_snapshot(3), listen=authority.listen(client_crl=crl))
+        await refused(served, context)
+        streams = await served.connect(ssl=other, server_hostname="cache.example")
+        assert len((await synchronize(*streams)).snapshot) == 4
+        streams[1].close()
+        await served.close()
+
+    run(scenario)
+    assert "certificate revoked" in str(logged("handshake failed")[0]["reason"])
+
+
+def revocation(ca, issued):
+    """A list of the CA that revokes one certificate, as PEM."""
+    certificate = x509.load_pem_x509_certificate(issued.cert_chain_pems[0].bytes())
+    now = datetime.datetime.now(datetime.UTC)
+    entry = x509.RevokedCertificateBuilder().serial_number(certificate.serial_number).revocation_date(now)
+    authority = x509.load_pem_x509_certificate(ca.cert_pem.bytes())
+    listed = x509.CertificateRevocationListBuilder().issuer_name(authority.subject)
+    listed = listed.last_update(now - datetime.timedelta(1)).next_update(now + datetime.timedelta(1))
+    key = serialization.load_pem_private_key(ca.private_key_pem.bytes(), None)
+    signed = listed.add_revoked_certificate(entry.build()).sign(key, hashes.SHA256())
+    return signed.public_bytes(serialization.Encoding.PEM)
 
 
 def test_a_certificate_of_somebody_else(run, serve, make_snapshot, authority, logged):
