@@ -20,6 +20,7 @@ EXIT_BROKEN_PIPE = 141
 
 SUBCOMMANDS = {
     "audit": "rov.cli.audit:audit",
+    "bogons": "rov.cli.bogons:bogons_command",
     "convert": "rov.cli.convert:convert",
     "coverage": "rov.cli.coverage:coverage",
     "diff": "rov.cli.diff:diff",

@@ -37,6 +37,10 @@ PREFIXES = [
     Special("203.0.113.0/24", "documentation", "RFC 5737"),
     Special("224.0.0.0/4", "multicast", "RFC 5771"),
     Special("240.0.0.0/4", "reserved", "RFC 1112"),
+    Special("::/128", "unspecified address", "RFC 4291"),
+    Special("::1/128", "loopback", "RFC 4291"),
+    Special("::ffff:0:0/96", "IPv4-mapped address", "RFC 4291"),
+    Special("2001::/23", "IETF protocol assignments", "RFC 2928"),
     Special("2001:2::/48", "benchmarking", "RFC 5180"),
     Special("2001:10::/28", "ORCHID, deprecated", "RFC 4843"),
     Special("2001:db8::/32", "documentation", "RFC 3849"),
@@ -56,11 +60,46 @@ REACHABLE = [
     "192.0.0.9/32",
     "192.0.0.10/32",
     "64:ff9b::/96",
+    "2001::/32",
+    "2001:1::1/128",
+    "2001:1::2/128",
+    "2001:1::3/128",
+    "2001:3::/32",
+    "2001:4:112::/48",
+    "2001:20::/28",
+    "2001:30::/28",
 ]
-"""Globally reachable, though in a block above or in none that is assigned (RFC 7723, RFC 8155, RFC 6052)."""
+"""May be reached globally, though in a block above or in none that is assigned: anycast of PCP, TURN and
+SRP, NAT64, Teredo, AMT, AS112, ORCHIDv2, drones.
+
+RFC 7723, 8155, 9665, 6052, 4380, 7450, 7535, 7343, 9374.
+"""
 
 ASSIGNED_IPV6 = [
-    "2001::/16",
+    "2001::/23",
+    "2001:200::/23",
+    "2001:400::/23",
+    "2001:600::/23",
+    "2001:800::/22",
+    "2001:c00::/23",
+    "2001:e00::/23",
+    "2001:1200::/23",
+    "2001:1400::/22",
+    "2001:1800::/23",
+    "2001:1a00::/23",
+    "2001:1c00::/22",
+    "2001:2000::/19",
+    "2001:4000::/23",
+    "2001:4200::/23",
+    "2001:4400::/23",
+    "2001:4600::/23",
+    "2001:4800::/23",
+    "2001:4a00::/23",
+    "2001:4c00::/23",
+    "2001:5000::/20",
+    "2001:8000::/19",
+    "2001:a000::/20",
+    "2001:b000::/20",
     "2002::/16",
     "2003::/18",
     "2400::/12",
@@ -74,7 +113,7 @@ ASSIGNED_IPV6 = [
     "2a10::/12",
     "2c00::/12",
 ]
-"""What IANA has handed out of 2000::/3 (2001::/16 in parts), with the 6to4 block of RFC 3056."""
+"""What IANA has handed out of 2000::/3, with 2001::/23 of its own and the 6to4 block of RFC 3056."""
 
 UNASSIGNED = Special("::/0", "not assigned by IANA", "IANA IPv6 global unicast assignments")
 

@@ -7,6 +7,7 @@ import pytest
 
 from rov import Snapshot, VrpIndex
 from rov.audit import judge
+from rov.audit.bogons import BOGONS, bogons_table
 from rov.audit.hijacks import HIJACKS, hijacks_table
 from rov.audit.invalid_paths import Seen
 from rov.audit.leaks import AS_LEAKS, PEER_LEAKS, as_leaks_table, peer_leaks_table
@@ -22,6 +23,7 @@ EMPTY = judge(RouteTable(RouteColumns.empty(4), RouteColumns.empty(6)), VrpIndex
 TABLES = {
     WHATIF: lambda: whatif_table(change(EMPTY, Snapshot.empty())),
     SUGGEST: lambda: suggest_table(suggest(EMPTY)),
+    BOGONS: lambda: bogons_table(EMPTY.table),
     HIJACKS: lambda: hijacks_table(EMPTY),
     PEER_LEAKS: lambda: peer_leaks_table(EMPTY),
     AS_LEAKS: lambda: as_leaks_table(EMPTY, Seen()),

@@ -1,0 +1,59 @@
+"""``rov bogons``: routes of prefixes or origins that nobody may use."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import click
+from rich.text import Text
+
+from rov.audit.bogons import BOGONS, bogons_table
+from rov.cli.answers import Reply, answer, limit_option
+from rov.cli.dumps import output_option, read_dumps
+from rov.cli.shared import EXIT_FOUND, busy, json_option
+from rov.reference import read_delegated
+from rov.reference.special import VERSION
+
+LEVELS = ("full", "administrative")
+
+
+@click.command("bogons")
+@click.argument("ribs", nargs=-1, required=True, metavar="RIB...")
+@click.option(
+    "--min-peers", type=click.IntRange(1), default=1, show_default=True, help="Only routes of so many."
+)
+@click.option(
+    "--delegated", multiple=True, metavar="FILE", help="Registries' files: finds administrative ones."
+)
+@click.option("--fail-on", multiple=True, type=click.Choice(LEVELS), help="Exit with 1 if there is such.")
+@output_option("the bogons")
+@limit_option
+@json_option
+def bogons_command(
+    ribs: tuple[str, ...], min_peers: int, delegated: tuple[str, ...], fail_on: tuple[str, ...], **how: Any
+) -> int:
+    """List routes whose prefix or origin is reserved, unassigned, or (--delegated) held by nobody.
+
+    full: by the IANA registries, which is what MANRS counts. administrative: in the pool of a registry.
+    """
+    known = read_delegated(delegated) if delegated else None
+    table = read_dumps(ribs).seen_by(min_peers)
+    with busy("looking for bogons"):
+        found = bogons_table(table, known)
+    counts = Counter(zip(found["level"].to_pylist(), found["what"].to_pylist(), strict=True))
+    summary = {f"{level}_{what}": counts[level, what] for level in LEVELS for what in ("prefix", "origin")}
+    lines = [
+        f"{counts[level, what]:,} routes with a {level} bogon as {what}"
+        for level in (LEVELS if known else LEVELS[:1])
+        for what in ("prefix", "origin")
+    ]
+    facts = {"ribs": list(ribs), "min_peers": min_peers, "routes": len(table), "registries": VERSION}
+    head = [
+        Text(f"{', '.join(ribs)} against the IANA registries of {VERSION}", style="bold"),
+        Text(f"{len(table):,} routes of at least {min_peers} peers (min_peers {min_peers})"),
+    ]
+    shown = ("prefix", "origin", "peers", "what", "level", "block", "purpose", "source", "registry")
+    answer(Reply(found, BOGONS, summary, lines, shown, "no bogon"), facts, head, **how)
+    levels = {level for level, _ in counts}
+    return EXIT_FOUND if levels & set(fail_on) else 0
