@@ -9,17 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
-from rov import Delta, Snapshot
-from rtr_server.cache.current import Current, advanced
-from rtr_server.cache.history import History, new_history
-from rtr_server.cache.store import Store
-from rtr_server.cache.wire import Payload
+from rov import Snapshot
+from rtr_server.age import Age, Jumps, StaleError
+from rtr_server.cache.current import Current
+from rtr_server.cache.history import History
 from rtr_server.config.sources import Guard as GuardPolicy
 from rtr_server.config.sources import Stale as StalePolicy
 from rtr_server.feed.expiry import Expiry
@@ -27,60 +25,22 @@ from rtr_server.feed.feed import Feed, FeedError, Loaded
 from rtr_server.feed.guard import FILE as HELD_FILE
 from rtr_server.feed.guard import Guard
 from rtr_server.feed.losses import find as find_losses
-from rtr_server.feed.messages import Losses, Serving
+from rtr_server.feed.messages import Losses
 from rtr_server.feed.pipeline import Settings
 from rtr_server.feed.process import ProcessFeed, Ready
 from rtr_server.feed.stale import Stale as Staleness
 from rtr_server.logs import event
 from rtr_server.protocol.source import Timing
+from rtr_server.publish import LOADED, Change, Publisher, Server
 from rtr_server.threads import in_thread
 
 log = logging.getLogger(__name__)
 
-CLOCK_STEP = 30.0
+CLOCK_STEP = 5.0
 """Seconds after which the wall clock is read again: it may have been set, or the machine been asleep."""
 
 TIMER_SLACK = 0.1
 """Seconds by which timers may fire early."""
-
-USUAL_VERSION = 1
-"""What today's routers speak: encoded ahead, so that the first of them need not wait."""
-
-
-LOADED = "set loaded"
-"""What the log calls a set that came from the feed."""
-
-
-class Server(Protocol):
-    """What the updates need of whoever serves the routers."""
-
-    @property
-    def versions(self) -> set[int]:
-        """The protocol versions that routers speak now: what is encoded ahead."""
-
-    def notify(self) -> None:
-        """Tell the routers that there is something new."""
-
-    def dismiss(self) -> None:
-        """End all sessions in order; routers may come again."""
-
-
-class StaleError(Exception):
-    """The data are too old, and the configuration says that the daemon ends then."""
-
-
-class Change(NamedTuple):
-    """A set that came to be served: how it is called in the log, and its step (None: only times changed).
-
-    ``seconds`` of this process, ``stages`` those of the loader's.
-    """
-
-    why: str
-    snapshot: Snapshot
-    serial: int
-    delta: Delta | None
-    seconds: float
-    stages: Mapping[str, float]
 
 
 class Candidate(NamedTuple):
@@ -112,25 +72,17 @@ class Updates:
         stale: StalePolicy | None = None,
     ) -> None:
         self.feed = feed
-        self._timing = timing
         self._state_dir = state_dir
         self._clock = clock
-        self._chosen = random.SystemRandom()
-        self.current = Current(new_history(self._chosen, timing))
-        self._store: Store | None = None
+        self._loader = feed if isinstance(feed, ProcessFeed) else None
+        self._publisher = Publisher(timing, self._loader, clock)
         self._expiry = Expiry(ignore=ignore_expiry)
         policy = guard or GuardPolicy(enabled=False)
         self.guard = Guard(policy, None if state_dir is None else state_dir / HELD_FILE)
-        self.staleness = None if stale is None else Staleness(stale)
+        self._age = Age(stale, self._publisher, clock)
+        self._jumps = Jumps(clock)
         self.held: Candidate | None = None
         """The update that the guard holds back."""
-        self.served: Loaded | None = None
-        """What is served, as its feed gave it."""
-        self.watchers: list[Callable[[Change], None]] = []
-        """Called in the event loop with each set that comes to be served, once it is."""
-        self._loader = feed if isinstance(feed, ProcessFeed) else None
-        self._more: dict[int, dict[int, Payload]] = {}
-        self._withdrawn: Snapshot | None = None
         self._one_at_a_time = asyncio.Lock()
         self._as_of: int | None = None
         self._refused = False
@@ -140,49 +92,44 @@ class Updates:
     @property
     def history(self) -> History:
         """What is served, with the steps that led to it."""
-        return self.current.history
+        return self._publisher.history
+
+    @property
+    def current(self) -> Current:
+        """What sessions are served from."""
+        return self._publisher.current
+
+    @property
+    def watchers(self) -> list[Callable[[Change], None]]:
+        """Called in the event loop with each set that comes to be served, once it is."""
+        return self._publisher.watchers
+
+    @property
+    def staleness(self) -> Staleness | None:
+        """What tells fresh data from old ones, if anything does."""
+        return self._age.stale
+
+    @property
+    def served(self) -> Loaded | None:
+        """What is served, as its feed gave it."""
+        return self._publisher.served
 
     # What the daemon does
 
     def serve(self, server: Server) -> None:
         """Tell this server of what is new, from now on."""
-        self._server = server
+        self._publisher.serve(server)
 
     async def open(self) -> None:
         """Go on with the history that was saved, if one was, and start what loads."""
         if self._state_dir is not None:
-            await self._restore(self._state_dir)
+            await self._publisher.restore(self._state_dir, synthetic=self.feed.synthetic)
+            if self.history.snapshot is not None:
+                self._expiry.resume(self.history.snapshot)
+                self._as_of = self.history.snapshot.generated
         if self._loader is not None:
-            self._loader.encoded = self._encoded
             self._loader.start()
-            await self._tell_base()
-
-    async def _restore(self, directory: Path) -> None:
-        store = Store(
-            directory,
-            synthetic=self.feed.synthetic,
-            chosen=self._chosen,
-            wall=self._clock,
-            clock=time.monotonic,
-        )
-        self.current.history = await in_thread(lambda: store.open(self._timing))
-        self._store = store
-        if self.history.snapshot is not None:
-            self._expiry.resume(self.history.snapshot)
-            self._as_of = self.history.snapshot.generated
-
-    async def _tell_base(self) -> None:
-        """Let the loader compare with what was saved."""
-        snapshot = self.history.snapshot
-        if self._loader is None or snapshot is None:
-            return
-        path = self._loader.directory / "base.rov"
-        try:
-            await in_thread(lambda: snapshot.save(path))
-        except OSError as error:
-            event(log, logging.WARNING, "loader compares nothing at first", error=error)
-            return
-        self._loader.serve(Serving(str(path), int(self._clock()), 0, tuple(self._versions())))
+            await self._publisher.tell_base()
 
     async def first(self) -> None:
         """Load before anyone may connect. Without a usable set, what was saved is served, if anything was.
@@ -199,9 +146,14 @@ class Updates:
 
     async def run(self) -> None:
         """Watch the feed, load when it is worth while, let expired VRPs go; until cancelled."""
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._watch())
-            tasks.create_task(self._work())
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._watch())
+                tasks.create_task(self._work())
+        except ExceptionGroup as group:
+            if (stale := group.subgroup(StaleError)) is not None:
+                raise StaleError(str(stale.exceptions[0])) from None
+            raise
 
     def reload(self) -> None:
         """Load the feed again now."""
@@ -213,7 +165,7 @@ class Updates:
     def take(self, settings: Settings, stale: StalePolicy) -> None:
         """Go on by another configuration of the feed; what is served stays until it gives something."""
         self.guard.policy = settings.guard
-        self.staleness = Staleness(stale)
+        self._age.take(stale)
         if self._loader is not None:
             self._loader.take(settings)
 
@@ -222,8 +174,7 @@ class Updates:
         self.feed.cancel()
         if self._loader is not None:
             await self._loader.close()
-        if self._store is not None:
-            await in_thread(self._store.close)
+        await self._publisher.close()
 
     async def _first_without_feed(self, error: FeedError) -> None:
         """What was saved is better than nothing, as far as it has not expired."""
@@ -265,7 +216,8 @@ class Updates:
         """One thing at a time: load when woken, else deal with what is due."""
         while True:
             async with self._one_at_a_time:
-                await self._look_at_age()
+                await self._look_at_clock()
+                await self._age.look(self.as_of)
             due = self._due()
             wait = CLOCK_STEP if due is None else min(CLOCK_STEP, max(0.0, due - self._clock()))
             try:
@@ -287,7 +239,7 @@ class Updates:
     async def _deal_with_due(self) -> None:
         now = self._clock() + TIMER_SLACK
         expiry, acceptance = self._expiry.due(), self.guard.due()
-        if expiry is not None and now > expiry and self._withdrawn is None:
+        if expiry is not None and now > expiry and self._age.withdrawn is None:
             await self._expire(max(expiry, self._now()))
         if acceptance is not None and now > acceptance and self.held is not None:
             why = self.guard.passes(max(acceptance, self._now())) or "held long enough"
@@ -324,7 +276,7 @@ class Updates:
 
     def _losses(self, candidate: Candidate, now: int) -> Losses | None:
         """What it would take away: as its loader says, else compared here."""
-        base = self.history.snapshot
+        base = self._age.withdrawn or self.history.snapshot
         if base is None or not base or not self.guard.policy.enabled:
             return None
         if isinstance(candidate.loaded, Ready) and candidate.loaded.losses is not None:
@@ -353,16 +305,26 @@ class Updates:
         began = time.monotonic()
         loaded = candidate.loaded
         live = await in_thread(lambda: self._expiry.live(self.feed.name, candidate.live, self._now()))
+        if self._age.too_old(loaded.as_of):
+            self._taken(loaded, live)
+            self._age.withdrawn = live
+            return
         prepared = loaded.encoded if isinstance(loaded, Ready) and live is loaded.snapshot else {}
-        delta = await self._advance(live, prepared)
+        delta = await self._publisher.advance(live, prepared)
+        self._age.withdrawn = None
+        self._taken(loaded, live)
+        self._publisher.tell_loader(delta, why)
+        shown = {"why": why} if why else {}
+        fields = {"feed": self.feed.name, **self._left_out(loaded), **shown}
+        self._publisher.tell(LOADED, delta, began, **fields)
+
+    def _taken(self, loaded: Loaded, live: Snapshot) -> None:
+        """This is the set from now on."""
         self._expiry.accept(live)
         self.guard.end()
-        self.held = self._withdrawn = None
-        self.served, self._as_of = loaded, loaded.as_of
-        self._adopt()
-        self._tell_loader(delta, self._now(), why)
-        shown = {"why": why} if why else {}
-        self._tell(LOADED, delta, began, feed=self.feed.name, **self._left_out(loaded), **shown)
+        self.held = None
+        self._as_of = loaded.as_of
+        self._publisher.accept(loaded)
 
     def _left_out(self, loaded: Loaded) -> dict[str, object]:
         """What was loaded but is not served, where there is any, and how long it took to prepare."""
@@ -382,13 +344,13 @@ class Updates:
         live = await in_thread(lambda: self._expiry.run(now))
         if live is None:
             return
-        delta = await self._advance(live)
-        self._tell_loader(delta, now, "expired")
-        self._tell("expired", delta, began)
+        delta = await self._publisher.advance(live)
+        self._publisher.tell_loader(delta, "expired")
+        self._publisher.tell("expired", delta, began)
         if not live:
             event(log, logging.ERROR, "ALL DATA HAVE EXPIRED: routers withdraw them", feed=self.feed.name)
 
-    # Age
+    # Age and time
 
     @property
     def as_of(self) -> int | None:
@@ -396,129 +358,26 @@ class Updates:
         confirmed = None if self._loader is None or self.held or self._refused else self._loader.as_of
         return max((time for time in (self._as_of, confirmed) if time is not None), default=None)
 
-    async def _look_at_age(self) -> None:
-        """Warn of old data, and do what is configured when they are too old."""
-        as_of, now = self.as_of, self._now()
-        if self.staleness is None or as_of is None or not self.history.ready():
+    async def _look_at_clock(self) -> None:
+        """Say that it has jumped. What had expired by a clock that was ahead is served again."""
+        jumped = self._jumps.look()
+        if not jumped:
             return
-        seen, action = self.staleness.look(as_of, now), self.staleness.policy.action
-        fields = {"age_seconds": seen.age, "limit": self.staleness.policy.after}
-        if seen.level == "stale":
-            if seen.told:
-                event(log, logging.ERROR, "DATA ARE STALE", **fields, action=action)
-            await self._act(action)
-        else:
-            if seen.told and seen.level == "aging":
-                event(log, logging.WARNING, "data are getting old", **fields, then=action)
-            await self._recover()
-
-    async def _act(self, action: str) -> None:
-        if action == "exit":
-            raise StaleError("the data are too old: [stale] action is exit")
-        if action == "close" and not self.current.withheld:
-            self.current.withheld = True
-            self._server.dismiss()
-        if action == "withdraw" and self._withdrawn is None and self.history.snapshot:
-            self._withdrawn = self.history.snapshot
-            await self._replace(Snapshot.empty(), "stale data withdrawn")
-
-    async def _recover(self) -> None:
-        """The data are fresh again: what was kept from routers is theirs."""
-        if self.current.withheld:
-            self.current.withheld = False
-            event(log, logging.WARNING, "data are fresh again, routers are served", vrps=self._count)
-            self._server.notify()
-        if self._withdrawn is not None:
-            before, self._withdrawn = self._withdrawn, None
-            await self._replace(before.unexpired(self._now()), "data are fresh again")
-
-    async def _replace(self, snapshot: Snapshot, why: str) -> None:
+        way = "forwards" if jumped > 0 else "backwards"
+        event(log, logging.WARNING, f"CLOCK: ours has jumped {way}", seconds=round(jumped))
+        served = self._publisher.served
+        if jumped > 0 or served is None or self._expiry.ignore or self._age.withdrawn is not None:
+            return
         began = time.monotonic()
-        delta = await self._advance(snapshot)
-        self._tell(why, delta, began)
-
-    # Serving
-
-    def _versions(self) -> set[int]:
-        return {USUAL_VERSION} | self._server.versions
-
-    async def _advance(self, live: Snapshot, prepared: Mapping[int, Payload] | None = None) -> Delta | None:
-        """Diff, encode and save in a thread, then serve the outcome; the step to it, None if none."""
-        versions = self._versions()
-        history = self.history
-        after, delta = await in_thread(lambda: self._saved(history, live, versions, prepared or {}))
-        if delta is not None or not history.ready():
-            self.current.history = after
-        return delta
-
-    def _saved(
-        self, history: History, live: Snapshot, versions: set[int], prepared: Mapping[int, Payload]
-    ) -> tuple[History, Delta | None]:
-        """The history after ``live``, on disk before any router is told of it; in a thread."""
-        after, delta = advanced(history, live, time.monotonic(), versions, prepared)
-        saved = after if self._store is None else self._store.save(after, delta)
-        if saved is not after:  # under new session ids: nothing of it has been encoded
-            for version in versions:
-                saved.full(version)
-        return saved, delta
-
-    def _encoded(self, number: int, version: int, payload: Payload) -> None:
-        """The loader has a set in one more protocol version: use it if that set is served, or once it is."""
-        self._more.setdefault(number, {})[version] = payload
-        self._adopt()
-
-    def _adopt(self) -> None:
-        """Take over what is encoded of the set that is served; forget what is older."""
-        served = self.served
-        if not isinstance(served, Ready):
-            return
-        self._more = {number: found for number, found in self._more.items() if number >= served.number}
-        if self.history.snapshot is served.snapshot:
-            for version, payload in self._more.pop(served.number, {}).items():
-                self.history.adopt(version, payload)
-
-    def _tell_loader(self, delta: Delta | None, now: int, why: str) -> None:
-        """Let the loader compare with what is served now, and record it if it is new."""
-        if self._loader is None or not isinstance(self.served, Ready):
-            return
-        new = self.history.serial if delta is not None else None
-        source = ", ".join(self.served.sources)
-        versions = tuple(sorted(self._versions()))
-        self._loader.serve(Serving(self.served.path, now, self.served.number, versions, new, source, why))
-
-    def _tell(self, name: str, delta: Delta | None, began: float, **fields: object) -> None:
-        """Tell the log what changed, and the routers that something did."""
-        seconds = time.monotonic() - began
-        self._tell_watchers(name, delta, seconds)
-        if delta is None:
-            event(log, logging.DEBUG, f"{name}: nothing changed", seconds=seconds, **fields)
-            return
-        event(
-            log,
-            logging.INFO,
-            name,
-            **fields,
-            vrps=self._count,
-            announced=f"+{len(delta.announced)}",
-            withdrawn=f"-{len(delta.withdrawn)}",
-            serial=self.history.serial,
-            seconds=seconds,
-        )
-        self._server.notify()
-
-    def _tell_watchers(self, why: str, delta: Delta | None, seconds: float) -> None:
-        snapshot = self.history.snapshot
-        if snapshot is None:
-            return
-        ready = self.served if why == LOADED and isinstance(self.served, Ready) else None
-        stages = ready.seconds if ready is not None else {}
-        change = Change(why, snapshot, self.history.serial, delta, seconds, stages)
-        for watcher in self.watchers:
-            watcher(change)
+        live = await in_thread(lambda: served.snapshot.unexpired(self._now()))
+        delta = await self._publisher.advance(live)
+        self._expiry.accept(live)
+        self._publisher.tell_loader(delta, "clock set back")
+        self._publisher.tell("clock set back", delta, began)
 
     def _now(self) -> int:
         return int(self._clock())
 
     @property
     def _count(self) -> int:
-        return len(self.history.snapshot or ())
+        return self._publisher.count

@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from rtr_server import app
+from rtr_server.age import StaleError
 from rtr_server.cache.store import StoreError
 from rtr_server.cli.shared import ENDPOINT, INTERRUPTED, fail
 from rtr_server.config import Config, ConfigError, Problem, build_config, read_config
@@ -26,7 +27,6 @@ from rtr_server.logs import configure, event
 from rtr_server.protocol.pdu import VERSIONS
 from rtr_server.protocol.source import Timing
 from rtr_server.transport.errors import TransportError
-from rtr_server.updates import StaleError
 
 SYNTHETIC_COUNT = 700_000
 SYNTHETIC_SEED = 1

@@ -19,10 +19,11 @@ from rov import Delta, Snapshot, VrpIndex
 from rtr_server.cache.history import History
 from rtr_server.config import Config
 from rtr_server.operate import Operate
+from rtr_server.publish import Change
 from rtr_server.sessions import Listing, Sessions
 from rtr_server.threads import in_thread
 from rtr_server.transport.server import Server
-from rtr_server.updates import Change, Updates
+from rtr_server.updates import Updates
 
 log = logging.getLogger(__name__)
 

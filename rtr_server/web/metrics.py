@@ -24,10 +24,10 @@ from starlette.routing import BaseRoute, Route
 
 from rov import Snapshot
 from rtr_server.feed.process import ProcessFeed
+from rtr_server.publish import Change
 from rtr_server.sessions import SessionRow
 from rtr_server.threads import in_thread
 from rtr_server.transport.tally import Histogram
-from rtr_server.updates import Change
 from rtr_server.web import query
 from rtr_server.web.daemon import Daemon
 from rtr_server.web.health import readiness
