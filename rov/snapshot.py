@@ -27,6 +27,7 @@ from rov.columns import (
     common,
     contains,
     normal,
+    over,
     under,
     union,
 )
@@ -268,6 +269,19 @@ or more, found 0
         """
         wanted = Prefix.of(prefix, family)
         return self._vrps_only(under(self.ipv4, wanted), under(self.ipv6, wanted))
+
+    def covering(self, prefix: PrefixLike, family: Family | None = None) -> Snapshot:
+        """The VRPs that cover ``prefix`` (RFC 6811 §2), in one pass: an index is for many questions.
+
+        PrefixError, ArgumentError: as in ``Prefix.of``, which says what stands for a prefix.
+
+        >>> Snapshot.build(VrpColumns.ipv4([0, 1 << 31], [0, 1], [8, 8], [1, 2])).covering("10.0.0.0/8")
+        <Snapshot: 1 VRPs (1 IPv4, 0 IPv6), 0 ASPAs, 0 router keys>
+        """
+        wanted = Prefix.of(prefix, family)
+        columns = self.ipv4 if wanted.family == 4 else self.ipv6
+        rows, none = over(columns, wanted), slice(0, 0)
+        return self._vrps_only(rows, none) if wanted.family == 4 else self._vrps_only(none, rows)
 
     def of_trust_anchor(self, name: str) -> Snapshot:
         """The VRPs of one trust anchor; ASPAs and router keys do not carry theirs and are left out.

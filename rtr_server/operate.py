@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from rov import Prefix, RovError
 from rtr_server.control.codec import ControlError
 from rtr_server.control.commands import Command
 from rtr_server.feed.feed import FeedError
@@ -42,6 +43,7 @@ class Operate:
             Command("update accept", self.accept, changes=True),
             Command("update reject", self.reject, changes=True),
             Command("sources", self.sources),
+            Command("sources of", self.sources_of),
         ]
 
     def show(self) -> dict[str, Any]:
@@ -77,8 +79,7 @@ class Operate:
 
     async def sources(self, diff: bool = False, limit: int = 20) -> dict[str, Any]:
         """How the sources stand; with ``diff`` also how they differ, ``limit`` VRPs of each."""
-        if not isinstance(limit, int) or not 0 <= limit <= MAX_ROWS:
-            raise ControlError(f"limit {limit!r}: expected 0 to {MAX_ROWS}")
+        _check_limit(limit)
         feed = self._updates.feed
         if not isinstance(feed, ProcessFeed):
             return {"policy": "any", "sources": [{"name": feed.name, "state": "usable"}]}
@@ -90,8 +91,33 @@ class Operate:
             "sources": msgspec.to_builtins(feed.status),
         }
         if diff:
-            try:
-                answer["differences"] = (await feed.ask(limit))["sources"]
-            except FeedError as error:
-                raise ControlError(str(error)) from error
+            answer["differences"] = (await _asked(feed, limit))["sources"]
         return answer
+
+    async def sources_of(self, prefix: str, asn: int | None = None, limit: int = 20) -> dict[str, Any]:
+        """Which sources have the VRPs that cover a prefix, and whether these are served; by the loader."""
+        _check_limit(limit)
+        if asn is not None and (not isinstance(asn, int) or not 0 <= asn < 1 << 32):
+            raise ControlError(f"asn {asn!r}: expected 0 to {(1 << 32) - 1}")
+        try:
+            wanted = Prefix.of(prefix)
+        except RovError as error:
+            raise ControlError(str(error)) from error
+        feed = self._updates.feed
+        if not isinstance(feed, ProcessFeed):
+            raise ControlError("the set is made up: it has no sources")
+        return {"prefix": str(wanted), "asn": asn} | await _asked(feed, limit, str(wanted), asn)
+
+
+def _check_limit(limit: object) -> None:
+    if not isinstance(limit, int) or not 0 <= limit <= MAX_ROWS:
+        raise ControlError(f"limit {limit!r}: expected 0 to {MAX_ROWS}")
+
+
+async def _asked(
+    feed: ProcessFeed, limit: int, covering: str | None = None, asn: int | None = None
+) -> dict[str, Any]:
+    try:
+        return await feed.ask(limit, covering, asn)
+    except FeedError as error:
+        raise ControlError(str(error)) from error

@@ -308,6 +308,7 @@ class Updates:
         if self._age.too_old(loaded.as_of):
             self._taken(loaded, live)
             self._age.withdrawn = live
+            event(log, logging.WARNING, "new set is too old to be served, too", feed=self.feed.name)
             return
         prepared = loaded.encoded if isinstance(loaded, Ready) and live is loaded.snapshot else {}
         delta = await self._publisher.advance(live, prepared)

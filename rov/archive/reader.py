@@ -10,7 +10,6 @@ import msgspec
 
 from rov.archive.segment import Record, Segment, segments, state
 from rov.causes import causes
-from rov.columns import over
 from rov.errors import ArchiveError, ArgumentError, DeltaError
 from rov.index import VrpIndex
 from rov.snapshot import Snapshot
@@ -168,9 +167,7 @@ def _prefix(prefix: str | Prefix) -> Prefix:
 
 
 def _covering(prefix: Prefix, snapshot: Snapshot) -> frozenset[Vrp]:
-    """One pass over the columns: to build an index for one question would take longer."""
-    columns = snapshot.ipv4 if prefix.family == 4 else snapshot.ipv6
-    return frozenset(columns.take(over(columns, prefix)).vrps())
+    return frozenset(snapshot.covering(prefix))
 
 
 def _verdict(prefix: Prefix, asn: int, covering: frozenset[Vrp] | tuple[Vrp, ...]) -> State:

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from rov import slurm
 from rtr_server.cli.control import FAILURES, socket_options, socket_path
 from rtr_server.cli.sessions import NARROWEST, span
 from rtr_server.cli.shared import INTERRUPTED, fail
@@ -20,6 +21,19 @@ from rtr_server.control.client import ControlClient
 
 HELD = 1
 """Exit code of ``update show`` where an update is held."""
+
+
+class AsnType(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.2 on
+    """An AS number, with or without AS before it."""
+
+    name = "asn"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The number."""
+        digits = str(value).upper().removeprefix("AS")
+        if not (digits.isascii() and digits.isdigit() and int(digits) < 1 << 32):
+            self.fail(f"{value!r}: expected an AS number", param, ctx)
+        return int(digits)
 
 
 @click.group()
@@ -75,8 +89,27 @@ def reject(control: Path | None, config: Path | None) -> None:
 @click.option("--diff", is_flag=True, help="How they differ from each other, too.")
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(0, 1_000), help="VRPs listed.")
 @click.option("--json", "as_json", is_flag=True, help="The answer of the daemon, one line of JSON.")
-def sources(control: Path | None, config: Path | None, diff: bool, limit: int, as_json: bool) -> None:
-    """List where the data come from: state, VRPs, age, errors."""
+@click.option("--vrp", metavar="PREFIX", help="Which of them have each VRP that covers a prefix.")
+@click.argument("asn", required=False, type=AsnType())
+def sources(
+    control: Path | None,
+    config: Path | None,
+    diff: bool,
+    limit: int,
+    as_json: bool,
+    vrp: str | None,
+    asn: int | None,
+) -> None:
+    """List where the data come from: state, VRPs, age, errors.
+
+    With --vrp PREFIX [ASN] in place of that: each VRP that covers the prefix (of that AS), the sources that
+    have it, and whether it is served.
+    """
+    if vrp is not None:
+        _print_origins(_asked(control, config, "sources of", prefix=vrp, asn=asn, limit=limit), as_json)
+        return
+    if asn is not None:
+        raise click.UsageError("an ASN goes with --vrp PREFIX")
     answer = _asked(control, config, "sources", diff=diff, limit=limit)
     if as_json:
         click.echo(msgspec.json.encode(answer))
@@ -109,6 +142,22 @@ def _table(rows: list[dict[str, Any]]) -> Table:
             "-" if age is None else span(max(0.0, now - age)),
         )
     return table
+
+
+def _print_origins(answer: dict[str, Any], as_json: bool) -> None:
+    """A line for each VRP."""
+    if as_json:
+        click.echo(msgspec.json.encode(answer))
+        return
+    if not answer["vrps"]:
+        click.echo(f"no source has a VRP that covers {answer['prefix']}")
+    for row in answer["vrps"]:
+        served = row["served"]
+        state = "not served" if served is None else f"served, {served}" if served else "served"
+        others = "local exceptions" if served == slurm.TRUST_ANCHOR else "none now"
+        click.echo(f"{row['vrp']}  ({state})  from: {', '.join(row['sources']) or others}")
+    if (more := answer["count"] - len(answer["vrps"])) > 0:
+        click.echo(f"and {more:,} more (--limit)")
 
 
 def _print_difference(console: Console, difference: dict[str, Any]) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shutil
 import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
@@ -15,6 +17,7 @@ import msgspec
 import rov
 from rov import ReadReport, RovError
 from rtr_server.config.sources import CommandSource
+from rtr_server.feed import supervise
 from rtr_server.feed.backoff import Backoff
 from rtr_server.feed.feed import FeedError, Loaded, tolerated
 from rtr_server.threads import in_thread
@@ -32,6 +35,9 @@ CHUNK = 1 << 16
 
 KEPT_ENVIRONMENT = ("PATH", "HOME", "LANG", "TMPDIR")
 """What a program is told of our environment: the rest may hold secrets of the daemon."""
+
+
+_SUPERVISED = (sys.executable, "-I", "-S", supervise.__file__)
 
 
 class CommandFeed:
@@ -114,9 +120,14 @@ class CommandFeed:
     async def _output(self) -> bytes:
         """Run the program to its end; what it wrote, if that is what is wanted."""
         wanted = self._source.output is None
+        program = self._source.argv[0]
         environment = {name: os.environ[name] for name in KEPT_ENVIRONMENT if name in os.environ}
+        if shutil.which(program, path=(environment | self._source.env).get("PATH")) is None:
+            raise FeedError(f"{self.name}: cannot be run: no such program: {program}", temporary=True)
         try:
             process = await asyncio.create_subprocess_exec(
+                *_SUPERVISED,
+                str(os.getpid()),
                 *self._source.argv,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE if wanted else asyncio.subprocess.DEVNULL,

@@ -26,6 +26,9 @@ read meanwhile, which takes longer for a file that is worth while: what has chan
 SETTLE_IN_PLACE = 1.0
 """Seconds of quiet before a file that is rewritten in place is read."""
 
+GONE = 5.0
+"""Seconds after which a file that was removed is no longer waited for: to read it says so, once."""
+
 POLL_STEP = 0.05
 """Seconds between two looks at a file that settles."""
 
@@ -107,9 +110,16 @@ class FileFeed:
     async def changed(self) -> None:
         """Return when the file differs from the one last read and, if it is the same one, has been quiet.
 
-        A file that is gone is no change: who replaces it by removing it first is not done yet.
+        A file that is gone is no change at first: who replaces it by removing it first is not done yet.
         """
+        gone_since = None
         while (now := self._news()) is None:
+            if self._seen is None or _signature(self._path) is not None:
+                gone_since = None
+            elif gone_since is None:
+                gone_since = time.monotonic()
+            elif time.monotonic() - gone_since > GONE:
+                return
             await self._event()
         if self._is_same_inode(now):
             await self._settled(now)
@@ -135,7 +145,7 @@ class FileFeed:
         return self._seen is not None and now[:2] == self._seen[:2]
 
     async def _event(self) -> None:
-        """Return when there is news, by an event or by polling, or when a watched directory is gone."""
+        """Return when there is news, by an event or by polling, or when file or directory is gone."""
         watched = {self._path.parent.absolute(), self._path.resolve().parent}
         present = [str(directory) for directory in watched if directory.is_dir()]
         if not present:
@@ -151,7 +161,8 @@ class FileFeed:
             recursive=False,
         )
         async for _ in events:
-            if self._news() is not None or not all(map(os.path.isdir, present)):
+            gone = self._seen is not None and _signature(self._path) is None
+            if gone or self._news() is not None or not all(map(os.path.isdir, present)):
                 return
 
     def cancel(self) -> None:

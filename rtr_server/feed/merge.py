@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from rov import Snapshot, VrpColumns
+from rov import Prefix, Snapshot, Vrp, VrpColumns
 from rtr_server.config.sources import Policy
 from rtr_server.feed.feed import FeedError
 
@@ -103,6 +103,44 @@ def _numbered(columns: VrpColumns) -> VrpColumns:
     make = VrpColumns.ipv4 if columns.family == 4 else VrpColumns.ipv6
     address, length, max_length, asn = columns.keys
     return make(address, length, max_length, asn, np.arange(1, len(columns) + 1))
+
+
+class Origin(NamedTuple):
+    """A VRP, the sources that have it now, and under which trust anchor it is served, None if it is not."""
+
+    vrp: Vrp
+    sources: tuple[str, ...]
+    served: str | None
+
+
+def origins(
+    served: Snapshot, sources: Mapping[str, Snapshot], prefix: Prefix, asn: int | None = None
+) -> list[Origin]:
+    """Where each VRP that covers a prefix comes from, be it served or not, in sort order.
+
+    >>> one = Snapshot.build(VrpColumns.ipv4([0], [0], [8], [64496]), trust_anchors=["x"])
+    >>> [found] = origins(one, {"a": one, "b": Snapshot.empty()}, Prefix.parse("10.0.0.0/8"))
+    >>> str(found.vrp), found.sources, found.served
+    ('0.0.0.0/0-8 AS64496', ('a',), 'x')
+    """
+    covering = {name: set(part.covering(prefix)) for name, part in sources.items()}
+    given = _trust_anchors(served.covering(prefix))
+    return [
+        Origin(vrp, tuple(name for name, having in covering.items() if vrp in having), given.get(vrp))
+        for vrp in sorted(set(given).union(*covering.values()))
+        if asn is None or vrp.asn == asn
+    ]
+
+
+def _trust_anchors(snapshot: Snapshot) -> dict[Vrp, str]:
+    """Of each VRP that of its row."""
+    families = (snapshot.ipv4, snapshot.ipv6)
+    names = snapshot.trust_anchors
+    return {
+        vrp: names[place]
+        for columns in families
+        for vrp, place in zip(columns.vrps(), columns.ta.tolist(), strict=True)
+    }
 
 
 class Difference(NamedTuple):

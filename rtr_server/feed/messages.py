@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import struct
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 
@@ -57,10 +57,15 @@ class Reload(msgspec.Struct, frozen=True, tag=True):
 
 
 class Ask(msgspec.Struct, frozen=True, tag=True):
-    """A question: the differences between sources, with up to ``limit`` rows of each."""
+    """A question: the differences between sources, with up to ``limit`` rows of each.
+
+    ``covering``: in place of that, a prefix; which sources have the VRPs that cover it, of ``asn`` if given.
+    """
 
     number: int
     limit: int
+    covering: str | None = None
+    asn: int | None = None
 
 
 class Logged(msgspec.Struct, frozen=True, tag=True):
@@ -86,6 +91,16 @@ class SourceStatus(msgspec.Struct, frozen=True):
     loaded_at: int | None = None
     in_use: bool = False
     error: str = ""
+
+
+StepName = Literal["read", "merge", "compare", "save", "encode", "encode others", "keep sources", "record"]
+"""What the loader does one after the other with an update."""
+
+
+class Step(msgspec.Struct, frozen=True, tag=True):
+    """What the loader does now, most often one thing; of one that ends, the log says where it was."""
+
+    names: tuple[StepName, ...]
 
 
 class Status(msgspec.Struct, frozen=True, tag=True):
@@ -124,7 +139,6 @@ class Prepared(msgspec.Struct, frozen=True, tag=True):
     path: str
     encoded: dict[int, tuple[str, int]]
     sources: tuple[str, ...]
-    provenance: str
     losses: Losses | None
     as_of: int | None
     skipped: int
@@ -157,7 +171,7 @@ class Answer(msgspec.Struct, frozen=True, tag=True):
 
 
 ToLoader: TypeAlias = Start | Serving | Reload | Ask
-FromLoader: TypeAlias = Logged | Status | Prepared | Encoded | Failed | Answer
+FromLoader: TypeAlias = Logged | Step | Status | Prepared | Encoded | Failed | Answer
 Message: TypeAlias = ToLoader | FromLoader
 
 _encoder = msgspec.msgpack.Encoder()

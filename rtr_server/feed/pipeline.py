@@ -12,20 +12,20 @@ import ctypes
 import logging
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
 import msgspec
 
-from rov import ArchiveError, RovError, Snapshot, archive, slurm
+from rov import ArchiveError, Prefix, RovError, Snapshot, archive, slurm
 from rtr_server.cache import wire
 from rtr_server.config import Config
 from rtr_server.config.sources import Guard, Policy, Slurm, Source
 from rtr_server.feed import losses
 from rtr_server.feed.exceptions import Exceptions
 from rtr_server.feed.feed import FeedError
-from rtr_server.feed.merge import Merged, differences, merge, provenance, shown
+from rtr_server.feed.merge import Merged, differences, merge, origins, shown
 from rtr_server.feed.messages import (
     Answer,
     Ask,
@@ -36,6 +36,8 @@ from rtr_server.feed.messages import (
     Prepared,
     Serving,
     Status,
+    Step,
+    StepName,
 )
 from rtr_server.feed.tracked import Tracked
 from rtr_server.logs import event
@@ -107,11 +109,14 @@ class Pipeline:
         self._ignore_expiry = ignore_expiry
         self._history = history
         self._news = asyncio.Event()
-        self._tracked = [Tracked(each, directory, clock, self._changed) for each in settings.source]
+        self._steps = Steps(emit)
+        self._tracked = [
+            Tracked(each, directory, clock, self._changed, self._reading) for each in settings.source
+        ]
         self._exceptions = Exceptions(settings.slurm.files, self._news.set)
         self._base: _Base | None = None
         self._versions: tuple[int, ...] = (1,)
-        self._archived: asyncio.Queue[Serving] = asyncio.Queue()
+        self._archived: asyncio.Queue[tuple[Snapshot, Serving]] = asyncio.Queue()
         self._made_from: tuple[object, ...] | None = None
         self._used: tuple[int, ...] = ()
         self._due: int | None = None
@@ -124,6 +129,7 @@ class Pipeline:
 
     async def run(self) -> None:
         """Until cancelled."""
+        self._steps.start()
         await in_thread(self._resume)
         self._began = time.monotonic()
         try:
@@ -142,7 +148,10 @@ class Pipeline:
         self._versions = told.versions or self._versions
         self._base = await in_thread(lambda: _base(told, self._ignore_expiry))
         if told.serial is not None:
-            await self._archived.put(told)
+            if self._base is not None:
+                await self._archived.put((self._base.snapshot, told))
+            elif told.path is None:
+                await self._archived.put((Snapshot.empty(), told))
 
     @property
     def busy(self) -> bool:
@@ -156,10 +165,22 @@ class Pipeline:
             tracked.reload()
 
     async def answer(self, asked: Ask) -> Answer:
-        """The differences between the sources."""
+        """The differences between the sources, or where what covers a prefix comes from."""
         sets = {each.name: each.snapshot for _, each in self._places() if each.snapshot is not None}
+        if asked.covering is not None:
+            served = Snapshot.empty() if self._base is None else self._base.snapshot
+            prefix = Prefix.parse(asked.covering)
+            rows = await in_thread(lambda: origins(served, sets, prefix, asked.asn))
+            told = [
+                {"vrp": str(row.vrp), "sources": row.sources, "served": row.served}
+                for row in rows[: asked.limit]
+            ]
+            return Answer(asked.number, {"count": len(rows), "vrps": told})
         found = await in_thread(lambda: differences(sets))
         return Answer(asked.number, {"sources": [shown(each, asked.limit) for each in found]})
+
+    def _reading(self) -> contextlib.AbstractContextManager[None]:
+        return self._steps.at("read")
 
     # Turns
 
@@ -213,10 +234,10 @@ class Pipeline:
         self._tell()
         for version in VERSIONS:
             if version not in prepared.encoded:
-                path, count = await in_thread(partial(self._encode, snapshot, version))
+                path, count = await in_thread(partial(self._encode_other, snapshot, version))
                 self._emit(Encoded(prepared.number, version, path, count))
         for tracked in self._tracked:
-            await in_thread(tracked.save)
+            await in_thread(partial(self._keep, tracked))
         self._made_from = self._renamed(usable)
 
     def _tell(self) -> None:
@@ -266,34 +287,33 @@ class Pipeline:
     def _build(self, usable: dict[int, Snapshot]) -> tuple[Prepared, Snapshot, tuple[int, ...]]:
         """A set in files, and the message that announces it."""
         now = int(self._clock())
-        stages = _Stages()
-        merged = merge(usable, self._settings.policy)
-        names = tuple(self._tracked[place].name for place in merged.used)
-        live = self._live(merged, names, now)
-        snapshot, removed, counts = self._exceptions.apply(live)
-        self._expect(live, now)
-        stages.end("merge")
-        found = self._losses(snapshot, removed, now, usable)
-        stages.end("compare")
+        steps = self._steps
+        with steps.at("merge"):
+            merged = merge(usable, self._settings.policy)
+            names = tuple(self._tracked[place].name for place in merged.used)
+            live = self._live(merged, names, now)
+            snapshot, removed, counts = self._exceptions.apply(live)
+            self._expect(live, now)
+        with steps.at("compare"):
+            found = self._losses(snapshot, removed, now, usable)
         self._number += 1
         path = self._directory / f"set-{self._number}.rov"
-        snapshot.save(path)
-        snapshot = Snapshot.open(path)
-        stages.end("save")
-        encoded = {version: self._encode(snapshot, version) for version in self._versions}
-        stages.end("encode")
+        with steps.at("save"):
+            snapshot.save(path)
+            snapshot = Snapshot.open(path)
+        with steps.at("encode"):
+            encoded = {version: self._encode(snapshot, version) for version in self._versions}
         prepared = Prepared(
             self._number,
             str(path),
             encoded,
             names,
-            self._provenance(snapshot, usable),
             found,
             self._as_of(merged.used),
             sum(self._tracked[place].skipped for place in merged.used),
             len(merged.snapshot) - len(live),
             dict(list(counts.items())[:MAX_COUNTS]),
-            stages.seconds,
+            {name: steps.seconds[name] for name in ("merge", "compare", "save", "encode")},
         )
         kept = {self._number, self._number - 1, self._base.number if self._base else 0}
         self._sweep(kept)
@@ -329,19 +349,19 @@ class Pipeline:
         watch = self._settings.guard.watch
         return losses.find(base, snapshot, now, by_slurm=removed, watch=watch, sources=sources)
 
+    def _encode_other(self, snapshot: Snapshot, version: int) -> tuple[str, int]:
+        with self._steps.at("encode others"):
+            return self._encode(snapshot, version)
+
+    def _keep(self, tracked: Tracked) -> None:
+        with self._steps.at("keep sources"):
+            tracked.save()
+
     def _encode(self, snapshot: Snapshot, version: int) -> tuple[str, int]:
         payload = wire.encode_snapshot(snapshot, version)
         path = self._directory / f"set-{self._number}.v{version}.pdus"
         path.write_bytes(payload.octets)
         return str(path), payload.count
-
-    def _provenance(self, snapshot: Snapshot, usable: dict[int, Snapshot]) -> str:
-        """A file of masks, IPv4 first, four octets a VRP; "" where there is one source only."""
-        if len(self._tracked) < 2:
-            return ""
-        path = self._directory / f"set-{self._number}.sources"
-        path.write_bytes(b"".join(mask.tobytes() for mask in provenance(snapshot, usable)))
-        return str(path)
 
     def _as_of(self, used: tuple[int, ...]) -> int | None:
         times = (self._tracked[place].as_of for place in used)
@@ -365,9 +385,13 @@ class Pipeline:
     async def _archive(self) -> None:
         """Record what the daemon has accepted, one after another."""
         while True:
-            told = await self._archived.get()
-            if self._history is not None and self._base is not None:
-                await in_thread(partial(_append, self._history, self._base.snapshot, told))
+            snapshot, told = await self._archived.get()
+            if self._history is not None:
+                await in_thread(partial(self._record, self._history, snapshot, told))
+
+    def _record(self, history: archive.Archive, snapshot: Snapshot, told: Serving) -> None:
+        with self._steps.at("record"):
+            _append(history, snapshot, told)
 
 
 def _base(told: Serving, ignore_expiry: bool) -> _Base | None:
@@ -402,14 +426,38 @@ def _trim() -> None:
         ctypes.CDLL(None).malloc_trim(0)
 
 
-class _Stages:
-    """How long each stage of a turn took."""
+class Steps:
+    """Says which step begins, from any thread, and how long each of them has taken."""
 
-    def __init__(self) -> None:
+    def __init__(self, emit: Callable[[FromLoader], None]) -> None:
+        self._emit = emit
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._under_way: list[StepName] = []
         self.seconds: dict[str, float] = {}
-        self._began = time.monotonic()
 
-    def end(self, name: str) -> None:
-        now = time.monotonic()
-        self.seconds[name] = round(now - self._began, 4)
-        self._began = now
+    def start(self) -> None:
+        """Speak through the event loop that runs now."""
+        self._loop = asyncio.get_running_loop()
+
+    @contextlib.contextmanager
+    def at(self, name: StepName) -> Iterator[None]:
+        """A step, in the thread that does it."""
+        began = time.monotonic()
+        self.begin(name)
+        try:
+            yield
+        finally:
+            self.seconds[name] = round(time.monotonic() - began, 4)
+            self._under_way.remove(name)
+            self._say()
+
+    def begin(self, name: StepName) -> None:
+        """Say that a step begins."""
+        self._under_way.append(name)
+        self._say()
+
+    def _say(self) -> None:
+        step = Step(tuple(self._under_way))
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # the loop has been closed: nobody listens
+                self._loop.call_soon_threadsafe(self._emit, step)

@@ -20,14 +20,12 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import numpy as np
 
 from rov import RovError, Snapshot
 from rtr_server.cache.wire import Payload
 from rtr_server.feed.backoff import Backoff
 from rtr_server.feed.feed import FeedError, Loaded
 from rtr_server.feed.loader import RECYCLED
-from rtr_server.feed.merge import Mask
 from rtr_server.feed.messages import (
     Answer,
     Ask,
@@ -43,6 +41,8 @@ from rtr_server.feed.messages import (
     SourceStatus,
     Start,
     Status,
+    Step,
+    StepName,
     ToLoader,
     encode,
     receive,
@@ -77,7 +77,6 @@ class Ready(Loaded, frozen=True, kw_only=True):
     encoded: dict[int, Payload]
     losses: Losses | None
     sources: tuple[str, ...]
-    masks: tuple[Mask, Mask] | None
     expired: int
     slurm: dict[str, int]
     seconds: dict[str, float]
@@ -117,6 +116,8 @@ class ProcessFeed:
         self._outcome: Prepared | Failed | None = None
         self._heard = False
         self._news = asyncio.Event()
+        self._hurry = asyncio.Event()
+        self._under_way: tuple[StepName, ...] = ()
         self._life: asyncio.Task[None] | None = None
         self._writer: asyncio.StreamWriter | None = None
         self._questions: dict[int, asyncio.Future[dict[str, Any]]] = {}
@@ -160,7 +161,8 @@ class ProcessFeed:
         await self._news.wait()
 
     def reload(self) -> None:
-        """Ask all sources now."""
+        """Ask all sources now; a loader that has failed is started at once."""
+        self._hurry.set()
         self._send(Reload())
 
     def cancel(self) -> None:
@@ -197,13 +199,13 @@ class ProcessFeed:
         self._serving = msgspec.structs.replace(serving, serial=None)
         self._send(serving)
 
-    async def ask(self, limit: int) -> dict[str, Any]:
-        """The differences between sources; FeedError if the loader does not answer."""
+    async def ask(self, limit: int, covering: str | None = None, asn: int | None = None) -> dict[str, Any]:
+        """The differences between sources, or who has what covers a prefix; FeedError: no answer."""
         self._asked += 1
         answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         self._questions[self._asked] = answer
         try:
-            self._send(Ask(self._asked, limit))
+            self._send(Ask(self._asked, limit, covering, asn))
             async with asyncio.timeout(ANSWER_WAIT):
                 return await answer
         except TimeoutError:
@@ -232,10 +234,14 @@ class ProcessFeed:
                 self._backoff.succeeded()
             self._backoff.failed()
             delay = self._backoff.delay(RETRY)
-            event(log, logging.ERROR, "loader failed, the last set stays", reason=ended, again_in=delay)
+            fields = {"reason": ended, "step": ", ".join(self._under_way) or None, "again_in": delay}
+            event(log, logging.ERROR, "loader failed, the last set stays", **fields)
             if not self._heard:
                 self._take(Failed(f"{self.name}: loader failed: {ended}", True))
-            await asyncio.sleep(delay)
+            self._hurry.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(delay):
+                    await self._hurry.wait()
 
     async def _one(self) -> str | None:
         """One loader from start to end; why it ended, None if that was in order."""
@@ -253,6 +259,7 @@ class ProcessFeed:
                 start_new_session=True,
             )
         self.pid = process.pid
+        self._under_way = ()
         try:
             reader, self._writer = await asyncio.open_connection(sock=ours)
             self._send(self._start)
@@ -285,6 +292,8 @@ class ProcessFeed:
         match message:
             case Prepared() | Failed():
                 self._take(message)
+            case Step(names):
+                self._under_way = names
             case Status(sources):
                 self.status = sources
             case Logged(level, name, fields):
@@ -307,7 +316,6 @@ class ProcessFeed:
     def _open(self, prepared: Prepared) -> Ready:
         try:
             snapshot = Snapshot.open(prepared.path)
-            masks = _masks(prepared.provenance, snapshot) if prepared.provenance else None
             encoded = {version: _payload(*file) for version, file in prepared.encoded.items()}
         except (RovError, OSError, ValueError) as error:
             raise FeedError(f"{self.name}: prepared set lost: {error}", temporary=True) from error
@@ -320,7 +328,6 @@ class ProcessFeed:
             encoded=encoded,
             losses=prepared.losses,
             sources=prepared.sources,
-            masks=masks,
             expired=prepared.expired,
             slurm=prepared.slurm,
             seconds=prepared.seconds,
@@ -357,14 +364,6 @@ def _payload(path: str, count: int) -> Payload:
         if size == 0:
             return Payload(memoryview(b""), count)
         return Payload(memoryview(mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ)), count)
-
-
-def _masks(path: str, snapshot: Snapshot) -> tuple[Mask, Mask]:
-    """Which sources have each VRP."""
-    masks = np.fromfile(path, np.uint32)
-    if len(masks) != len(snapshot):
-        raise ValueError(f"{path}: {len(masks)} masks for {len(snapshot)} VRPs")
-    return masks[: len(snapshot.ipv4)], masks[len(snapshot.ipv4) :]
 
 
 def _tables(value: object) -> Any:

@@ -13,6 +13,7 @@ import hashlib
 import logging
 import os
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Protocol
 
@@ -68,8 +69,9 @@ class Outcomes(Protocol):
 class Polled:
     """A Feed, which is loaded in a thread, as outcomes: at once, then whenever it has changed."""
 
-    def __init__(self, feed: Feed) -> None:
+    def __init__(self, feed: Feed, reading: Callable[[], AbstractContextManager[None]]) -> None:
         self._feed = feed
+        self._reading = reading
         self.began = False
         self.busy = False
         self._wake = asyncio.Event()
@@ -88,11 +90,15 @@ class Polled:
         self.busy = True
         try:
             async with asyncio.timeout(LOAD_TIMEOUT):
-                return await in_thread(self._feed.load)
+                return await in_thread(self._load)
         except TimeoutError:
             raise FeedError(f"{self._feed.name}: not loaded in {LOAD_TIMEOUT:g} s", temporary=True) from None
         finally:
             self.busy = False
+
+    def _load(self) -> Loaded | None:
+        with self._reading():
+            return self._feed.load()
 
     def reload(self) -> None:
         """Load now."""
@@ -106,11 +112,17 @@ class Polled:
 class Tracked:
     """A source and what is known of it. ``changed`` is called after each outcome.
 
-    ``clock`` gives unix seconds; ``directory`` is where the set is kept.
+    ``clock`` gives unix seconds; ``directory`` is where the set is kept; ``reading`` is
+    entered when it is read.
     """
 
     def __init__(
-        self, source: Source, directory: Path, clock: Callable[[], float], changed: Callable[[Tracked], None]
+        self,
+        source: Source,
+        directory: Path,
+        clock: Callable[[], float],
+        changed: Callable[[Tracked], None],
+        reading: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         self.source = source
         self.name = source.label
@@ -129,7 +141,7 @@ class Tracked:
         self.files = directory / f"source-{name}.rov", directory / f"source-{name}.state"
         self._feed: FileFeed | UrlFeed | CommandFeed | RtrFeed | StaticFeed = _feed(source, clock)
         self._outcomes: Outcomes = (
-            self._feed if isinstance(self._feed, CommandFeed | RtrFeed) else Polled(self._feed)
+            self._feed if isinstance(self._feed, CommandFeed | RtrFeed) else Polled(self._feed, reading)
         )
         self._unsaved = False
 

@@ -39,6 +39,10 @@ def replace(path, octets):
     os.replace(fresh, path)
 
 
+HOOKS = Path(__file__).parent / "hooks"
+"""What the processes of a daemon take along: a wall clock that can be set, steps that can be held."""
+
+
 class Daemon:
     """``rtr-server serve`` with a configuration; its log in a file."""
 
@@ -56,7 +60,9 @@ class Daemon:
                 [sys.executable, "-m", "rtr_server", "serve", "--config", str(file)],
                 stdout=subprocess.DEVNULL,
                 stderr=log,
+                env=os.environ | {"PYTHONPATH": str(HOOKS), "FAULTS_DIRECTORY": str(directory)},
             )
+        self.directory = directory
 
     def log(self):
         """All that it has written."""
@@ -98,6 +104,22 @@ class Daemon:
         if pid is not None:
             os.kill(pid, signal.SIGKILL)
 
+    def jump(self, seconds):
+        """Set the wall clock of daemon and loader: so many seconds ahead of the machine's."""
+        replace(self.directory / "clock", str(seconds).encode())
+
+    def hold(self, step):
+        """Have the loader stand still in this step, from the next time it gets there; None: in none."""
+        replace(self.directory / "held", (step or "").encode())
+
+    def held_in(self, step):
+        """Wait until the loader stands still in this step."""
+        until = time.monotonic() + PATIENCE
+        while not (self.directory / f"in {step}").exists():
+            assert time.monotonic() < until, f"not in {step}:\n{self.log()}"
+            time.sleep(0.02)
+        (self.directory / f"in {step}").unlink()
+
     def reload(self):
         """Ask all sources now."""
         self.process.send_signal(signal.SIGHUP)
@@ -135,7 +157,7 @@ def start(ports, tmp_path_factory):
         directory = directory or tmp_path_factory.mktemp("daemon")
         daemon = Daemon(directory, ports(), config)
         daemons.append(daemon)
-        daemon.logged(r"INFO +set loaded|no data yet|UPDATE HELD")
+        daemon.logged(r"set loaded|no data yet|UPDATE HELD")
         return daemon
 
     yield begin

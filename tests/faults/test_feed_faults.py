@@ -11,14 +11,17 @@ import json
 import os
 import shutil
 import signal
+import ssl
 import subprocess
 import threading
 import time
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 import pytest
+import trustme
 
+from rtr_server.feed.messages import StepName
 from tests.faults.conftest import GOOD, PATIENCE, replace, vrps
 
 PAGE = Path(__file__).parent.parent.parent / "docs" / "faults.md"
@@ -77,6 +80,7 @@ FILE_CASES = [
     Case("file with 1 % bad rows", "at most 0.1% are borne", spoil(bad_rows)),
     Case("file without VRPs", "holds no VRPs", spoil(lambda: vrps(0))),
     Case("file in which all has expired", "have expired", spoil(expired)),
+    Case("file removed", "No such file", lambda world: world.vrps.unlink()),
     Case("half of the VRPs gone", "UPDATE HELD, the last set stays", spoil(lambda: vrps(GOOD // 2))),
     Case(
         "local exceptions that are no SLURM",
@@ -95,8 +99,16 @@ URL_CASES = [
     Case("server gone", "Connection refused", "gone"),
 ]
 
+STEPS = get_args(StepName)
+
 OTHER_CASES = [
-    Case("loader killed in each phase of an update", "loader failed, the last set stays", None),
+    *(
+        Case(f"loader killed in the step {step!r}", f"killed by signal 9 ... step={step}", step)
+        for step in STEPS
+    ),
+    Case("clock set two hours ahead", "CLOCK: ours has jumped forwards", None),
+    Case("clock set back", "CLOCK: ours has jumped backwards", None),
+    Case("HTTPS server with a certificate of another authority", "certificate verify failed", None),
     Case("loader that stands still", "loader failed, the last set stays ... silent for", None),
     Case("disk of the state directory full", "No space left on device", None),
     Case("data from the future, or our clock is behind", "CLOCK: ours or theirs is wrong", None),
@@ -226,23 +238,74 @@ def test_url(site, case):
         site.daemon.holds(GOOD)
 
 
-def test_loader_killed_in_each_phase(start, tmp_path):
-    """Killed so many milliseconds after a change of the file, which takes it through all phases."""
-    file = tmp_path / "vrps.json"
+@pytest.fixture(scope="module")
+def stepped(start, tmp_path_factory):
+    """A daemon with a record of its updates, and its file."""
+    directory = tmp_path_factory.mktemp("stepped")
+    file = directory / "vrps.json"
     file.write_bytes(vrps())
-    daemon = start(f'[[source]]\ntype = "file"\npath = "{file}"\n')
-    count = GOOD
-    for milliseconds in (60, 210, 260, 400):
-        before, count = count, count + 1
-        since = len(daemon.log())
-        replace(file, vrps(count))
-        time.sleep(milliseconds / 1000)
-        daemon.kill_loader()
-        assert daemon.held() in (before, count), "the old set or the new one, whole"
-        daemon.logged("loader failed, the last set stays", since)
-        replace(file, vrps(count))
-        daemon.holds(count)
+    state = f'[state]\ndirectory = "{directory}/state"\n'
+    return start(f'{state}[[source]]\ntype = "file"\npath = "{file}"\n'), file
+
+
+@pytest.mark.parametrize("number", range(len(STEPS)), ids=STEPS)
+def test_loader_killed_in_each_step(stepped, number):
+    """Routers hold the old set or the new one, whole; the next loader goes on by itself."""
+    daemon, file = stepped
+    step = STEPS[number]
+    found = daemon.held()
+    since = len(daemon.log())
+    daemon.hold(step)
+    replace(file, vrps(found + 1))
+    daemon.held_in(step)
+    daemon.hold(None)
+    daemon.kill_loader()
+    line = daemon.logged("loader failed, the last set stays", since)
+    assert "killed by signal 9" in line
+    assert step in line.partition("step=")[2]
+    assert daemon.held() in (found, found + 1)
+    daemon.reload()  # does not wait for the time to try again
+    daemon.holds(found + 1)
     assert "Traceback" not in daemon.log()
+
+
+def test_clock_jumps(start, tmp_path):
+    """What expires by a clock that is ahead goes, and is back with the right time; the rest stays."""
+    file = tmp_path / "vrps.json"
+    rows = json.loads(vrps())
+    for row in rows["roas"][:10]:
+        row["expires"] = int(time.time()) + 3_600
+    file.write_text(json.dumps(rows))
+    daemon = start(f'[[source]]\ntype = "file"\npath = "{file}"\n')
+    daemon.holds(GOOD)
+    daemon.jump(7_200)
+    daemon.logged("CLOCK: ours has jumped forwards .*seconds=7200")
+    daemon.holds(GOOD - 10)
+    daemon.jump(0)
+    daemon.logged("CLOCK: ours has jumped backwards .*seconds=-7200")
+    daemon.holds(GOOD)
+    replace(file, vrps(GOOD + 1))
+    daemon.holds(GOOD + 1)
+
+
+def test_https(start, tmp_path, ports):
+    """An authority from ``ca_file`` is taken; a certificate of another one is refused, in words."""
+    authority, other = trustme.CA(), trustme.CA()
+    for name, issuer in (("ca", authority), ("other", other)):
+        issuer.cert_pem.write_to_path(tmp_path / f"{name}.pem")
+    site = Site(ports())
+    site.body = vrps()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    site.socket = context.wrap_socket(site.socket, server_side=True)
+    url = f'[[source]]\ntype = "url"\nurl = "https://127.0.0.1:{site.server_port}/vrps.json"\n'
+    try:
+        start(f'{url}ca_file = "{tmp_path}/ca.pem"\n').holds(GOOD)
+        refused = start(f'{url}ca_file = "{tmp_path}/other.pem"\n')
+        assert "certificate verify failed" in refused.logged("no data yet")
+    finally:
+        site.shutdown()
+        site.server_close()
 
 
 def test_daemon_killed(start, tmp_path):

@@ -13,6 +13,7 @@ import time
 import pytest
 import trustme
 
+from rov import archive
 from tests.faults.conftest import GOOD, PATIENCE, replace, vrps
 
 
@@ -157,3 +158,116 @@ def test_stale_data_are_not_served_when_routers_shall_fail_over(start, tmp_path)
     replace(file, vrps(GOOD + 2))
     daemon.logged("data are fresh again", since)
     daemon.holds(GOOD + 2)
+
+
+def test_stale_data_are_withdrawn_and_come_back(start, tmp_path):
+    """With a warning before; others that are too old are not served for a moment; the record tells it all."""
+    file = tmp_path / "vrps.json"
+    file.write_bytes(vrps())
+    config = f'[state]\ndirectory = "{tmp_path}/state"\n[stale]\nafter = "1h"\naction = "withdraw"\n'
+    daemon = start(f'{config}[[source]]\ntype = "file"\npath = "{file}"\n')
+    daemon.holds(GOOD)
+    replace(file, vrps(GOOD + 1, generated=int(time.time()) - 2_400))
+    assert "then=withdraw" in daemon.logged("data are getting old")
+    daemon.holds(GOOD + 1)
+    replace(file, vrps(GOOD + 2, generated=int(time.time()) - 7_200))
+    daemon.logged("DATA ARE STALE")
+    daemon.holds(0)
+    replace(file, vrps(GOOD + 3, generated=int(time.time()) - 7_000))
+    daemon.logged("too old to be served")
+    assert daemon.held() == 0
+    replace(file, vrps(GOOD // 2))
+    daemon.logged("UPDATE HELD")
+    assert daemon.held() == 0, "the guard judges by what routers had"
+    replace(file, vrps(GOOD + 4))
+    daemon.holds(GOOD + 4)
+    deadline = time.monotonic() + PATIENCE
+    history = tmp_path / "state" / "history"
+    while "stale data withdrawn" not in (each.why for each in archive.History(history).updates()):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_stale_data_end_the_daemon_where_that_is_wanted(start, tmp_path):
+    file = tmp_path / "vrps.json"
+    file.write_bytes(vrps(generated=int(time.time()) - 2_400))
+    daemon = start(f'[stale]\nafter = "1h"\naction = "exit"\n[[source]]\ntype = "file"\npath = "{file}"\n')
+    daemon.logged("data are getting old")
+    pid = daemon.loader()
+    replace(file, vrps(GOOD + 1, generated=int(time.time()) - 7_200))
+    assert daemon.process.wait(PATIENCE) == 2
+    assert "DATA ARE STALE" in daemon.log()
+    assert daemon.log().splitlines()[-1] == "rtr-server: the data are too old: [stale] action is exit"
+    assert not os.path.exists(f"/proc/{pid}")
+
+
+def test_a_saved_set_is_served_and_what_is_missing_said(start, tmp_path):
+    file = tmp_path / "vrps.json"
+    file.write_bytes(vrps())
+    config = f'[state]\ndirectory = "{tmp_path}/state"\n[[source]]\ntype = "file"\npath = "{file}"\n'
+    daemon = start(config)
+    daemon.holds(GOOD)
+    deadline = time.monotonic() + PATIENCE
+    while not list((tmp_path / "state" / "feed").glob("source-*.state")):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert daemon.end()
+    file.unlink()
+    again = start(config)
+    assert "No such file" in again.logged("set refused, the last one stays")
+    assert again.held() == GOOD
+
+
+def test_each_vrp_knows_its_sources(start, tmp_path):
+    """Of two sources, one of which has more; local exceptions are no source."""
+    files = [tmp_path / "one.json", tmp_path / "two.json"]
+    files[0].write_bytes(vrps())
+    files[1].write_bytes(vrps(GOOD + 1))
+    extra = {"asn": 64500, "prefix": "10.0.0.0/24", "maxPrefixLength": 24}
+    slurm = tmp_path / "slurm.json"
+    filters = {"prefixFilters": [], "bgpsecFilters": []}
+    added = {"prefixAssertions": [extra], "bgpsecAssertions": []}
+    exceptions = {"slurmVersion": 1, "validationOutputFilters": filters, "locallyAddedAssertions": added}
+    slurm.write_text(json.dumps(exceptions))
+    sources = "".join(f'[[source]]\ntype = "file"\nname = "{path.stem}"\npath = "{path}"\n' for path in files)
+    daemon = start(f'[policy]\ncombine = "intersection"\n[slurm]\nfiles = ["{slurm}"]\n{sources}')
+    where = ("--control", daemon.control)
+    daemon.holds(GOOD + 1)
+    assert rtr("sources", *where, "--vrp", "10.0.0.0/24").stdout.splitlines() == [
+        "10.0.0.0/24-24 AS64496  (served, x)  from: one, two",
+        "10.0.0.0/24-24 AS64500  (served, slurm)  from: local exceptions",
+    ]
+    last = f"10.{GOOD >> 8}.{GOOD & 255}.0/24"
+    shown = json.loads(rtr("sources", *where, "--json", "--vrp", last, "AS64496").stdout)
+    assert shown["vrps"] == [{"vrp": f"{last}-24 AS64496", "sources": ["two"], "served": None}]
+    assert rtr("sources", *where, "--vrp", "192.0.2.0/24").stdout.startswith("no source has")
+    assert rtr("sources", *where, "--vrp", "nonsense").returncode == 2
+    assert rtr("sources", *where, "64496").returncode == 2
+
+
+def test_a_program_ends_with_the_loader_that_runs_it(start, tmp_path):
+    """However that ends: the kernel tells what stands between the two."""
+    pids = tmp_path / "pids"
+    script = tmp_path / "validator"
+    script.write_text(f"#!/bin/sh\nsleep 600 & echo $$ $! > {pids}\nwait\n")
+    script.chmod(0o755)
+    static = '[[source]]\ntype = "static"\nvrps = [{ prefix = "192.0.2.0/24", asn = 1 }]\n'
+    daemon = start(f'[policy]\ncombine = "any"\n{static}[[source]]\ntype = "command"\nargv = ["{script}"]\n')
+    deadline = time.monotonic() + PATIENCE
+    while not pids.exists() or not pids.read_text().strip():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    running = pids.read_text().split()
+    daemon.kill_loader()
+    for pid in running:
+        while _runs(pid):
+            assert time.monotonic() < deadline, f"{pid} outlived the loader"
+            time.sleep(0.02)
+
+
+def _runs(pid):
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().split()[2] != "Z"
+    except FileNotFoundError:
+        return False

@@ -104,7 +104,8 @@ def test_each_vrp_knows_its_sources(file, tmp_path):
             "::/0-8 AS1",
             "2001:db8::/32-48 AS64497",
         ]
-        assert [mask.tolist() for mask in ready.masks] == [[0b11], [0b10, 0b01]]
+        told = (await feed.ask(5, "192.0.2.0/25"))["vrps"]
+        assert told == [{"vrp": "192.0.2.0/24-24 AS64496", "sources": [str(file), "static"], "served": None}]
         found = {each["name"]: each for each in (await feed.ask(5))["sources"]}
         assert found["static"]["only"] == {"count": 1, "vrps": ["::/0-8 AS1"]}
         assert found["static"]["lacks"] == {"count": 1, "vrps": ["2001:db8::/32-48 AS64497"]}
