@@ -110,6 +110,7 @@ class CacheSession:
         self._eof = False
         self._news = False
         self._told: tuple[int, int] | None = None
+        self._named: int | None = None
         self._notified_at: float | None = None
         self._refusals = 0
         self.opened_at = now
@@ -291,6 +292,7 @@ class CacheSession:
         else:
             self._emit(QueryReceived(Kind.FULL))
         if not self._source.ready():
+            self._named = query.session_id if isinstance(query, SerialQuery) else None
             self._send_error(header.version, ErrorCode.NO_DATA_AVAILABLE, "no data available", pdu)
         elif isinstance(query, SerialQuery):
             self._answer_serial(query, pdu)
@@ -307,6 +309,7 @@ class CacheSession:
             response = self._source.diff(query.version, query.serial)
         if response is not None:
             return self._respond(Kind.DIFF, response)
+        self._named = None
         self._send(CacheReset(query.version).encode())
         self._emit(CacheResetSent(query.serial))
         return None
@@ -348,7 +351,9 @@ class CacheSession:
             self._told = (state.session_id, state.serial)
             self._notified_at = self._now
             self.notifies += 1
-            session_id = state.session_id if self.session_id is None else self.session_id
+            # The id that the router knows, even if it is not ours: its next query finds that out.
+            known = self._named if self.session_id is None else self.session_id
+            session_id = state.session_id if known is None else known
             self._send(SerialNotify(self.version, session_id, state.serial).encode())
             self._emit(NotifySent(state.serial))
 
