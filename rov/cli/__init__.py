@@ -30,6 +30,7 @@ SUBCOMMANDS = {
     "info": "rov.cli.info:info",
     "leaks": "rov.cli.leaks:leaks",
     "lint": "rov.cli.lint:lint",
+    "manrs": "rov.cli.manrs:manrs_group",
     "slurm": "rov.cli.slurm:slurm_group",
     "suggest": "rov.cli.suggest:suggest_command",
     "synth": "rov.cli.synth:synth_group",

@@ -1,0 +1,174 @@
+"""Scores by the formulas of the MANRS Observatory, as far as a RIB, VRPs and IRR dumps tell.
+
+MANRS publishes no thresholds: those used are stated in every answer, and may be changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+import numpy as np
+
+from rov.audit.schemas import Schema
+from rov.audit.tables import arrow
+from rov.audit.verdicts import Verdicts
+from rov.errors import ArgumentError
+from rov.reference.rpsl import Irr
+from rov.types import State
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+MANRS = Schema("rov.manrs.score/1", "manrs_table")
+
+FRAMEWORK = "2024-01"
+"""Which formulas these are: since then leaks (M1) do not count, and M6 is not in the public score."""
+
+INVALID_WEIGHT = 10
+"""An invalid route costs as much as ten valid ones bring (M7RPKI)."""
+
+Match = Literal["exact", "covering"]
+
+HALF_HOUR, DAY = 1_800, 86_400
+
+
+class Thresholds(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """From which score on an AS is ready, and aspiring; below, it is lagging.
+
+    >>> Thresholds().severity(0.7)
+    'aspiring'
+    """
+
+    ready: float = 0.8
+    aspiring: float = 0.6
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.aspiring <= self.ready <= 1:
+            raise ArgumentError("thresholds: expected 0 <= aspiring <= ready <= 1")
+
+    def severity(self, score: float | None) -> str:
+        """The word for a score; None: there are no data.
+
+        >>> Thresholds().severity(None)
+        'no_data_available'
+        """
+        if score is None:
+            return "no_data_available"
+        return "ready" if score >= self.ready else "aspiring" if score >= self.aspiring else "lagging"
+
+
+def incident_weight(seconds: float) -> float:
+    """What an incident counts: 0.5 below half an hour, 1 below a day, and 1 for each further day.
+
+    >>> [incident_weight(60 * minutes) for minutes in (29, 13 * 60, 25 * 60)]
+    [0.5, 1, 2]
+    """
+    if seconds < 0:
+        raise ArgumentError(f"{seconds} seconds: expected no negative duration")
+    return 0.5 if seconds < HALF_HOUR else 1 + int(seconds // DAY)
+
+
+def incidents_weight(events: Sequence[tuple[float, float]]) -> float:
+    """What events of one metric, as (start, end) in seconds, count; those that overlap are one incident.
+
+    >>> day = 86_400
+    >>> incidents_weight([(0, 29 * 60), (day, day + 13 * 3600), (9 * day, 10 * day + 3600)])
+    3.5
+    """
+    total, begin, end = 0.0, None, 0.0
+    for first, last in sorted(events):
+        if begin is not None and first <= end:
+            end = max(end, last)
+            continue
+        if begin is not None:
+            total += incident_weight(end - begin)
+        begin, end = first, last
+    return total if begin is None else total + incident_weight(end - begin)
+
+
+def manrs_table(
+    verdicts: Verdicts,
+    asns: Collection[int],
+    *,
+    irr: Irr | None = None,
+    match: Match = "exact",
+    thresholds: Thresholds | None = None,
+) -> pa.Table:
+    """One row an AS of ``asns``, ascending: asn, announced (routes), valid, invalid_asn (and as0),
+    invalid_len, notfound, m7rpki_raw (valid/n - 10 invalid/n), m7rpki (the same within 0 to 1), m7rpkin
+    (invalid/n), severity (of m7rpki), irr_registered, m7irr (registered/n), severity_irr, m6 and m8 (policy
+    and contact in the aut-num); null: no data, as of an AS that announces nothing, or without ``irr``.
+
+    >>> from rov import Snapshot, VrpIndex
+    >>> from rov.audit import judge
+    >>> from rov.rib import RouteColumns, RouteTable
+    >>> table = RouteTable(RouteColumns(4, [0], [8], [64496], [1]), RouteColumns.empty(6))
+    >>> manrs_table(judge(table, VrpIndex(Snapshot.empty())), [64496])["severity"].to_pylist()
+    ['lagging']
+    """
+    limits = thresholds or Thresholds()
+    wanted = np.unique(np.array([*asns], np.uint32))
+    counts = np.zeros((len(wanted), 5), np.int64)
+    registered = np.zeros(len(wanted), np.int64)
+    for judged in verdicts.families():
+        rows = np.flatnonzero(np.isin(judged.routes.origins, wanted) & (judged.routes.origins != 0))
+        place = np.searchsorted(wanted, judged.routes.origins[rows])
+        np.add.at(counts, (place, judged.reasons[rows]), 1)
+        if irr is not None:
+            index = irr.exact if match == "exact" else irr.covering
+            known = index.validate_batch(judged.routes.take(rows).routes) == State.VALID
+            np.add.at(registered, place[known], 1)
+    rows_of = [
+        _row(asn, of_asn, int(found), irr, limits)
+        for asn, of_asn, found in zip(wanted.tolist(), counts.tolist(), registered.tolist(), strict=True)
+    ]
+    pyarrow = arrow()
+    number, share, text, flag = pyarrow.int64(), pyarrow.float64(), pyarrow.string(), pyarrow.bool_()
+    types = {
+        "asn": pyarrow.uint32(),
+        **dict.fromkeys(("announced", "valid", "invalid_asn", "invalid_len", "notfound"), number),
+        **dict.fromkeys(("m7rpki_raw", "m7rpki", "m7rpkin"), share),
+        "severity": text,
+        "irr_registered": number,
+        "m7irr": share,
+        "severity_irr": text,
+        "m6": flag,
+        "m8": flag,
+    }
+    columns = {
+        name: pyarrow.array([row[place] for row in rows_of], kind)
+        for place, (name, kind) in enumerate(types.items())
+    }
+    table: pa.Table = pyarrow.table(columns)
+    return table
+
+
+def _row(
+    asn: int, counts: list[int], registered: int, irr: Irr | None, limits: Thresholds
+) -> tuple[object, ...]:
+    """The columns of one AS; ``counts`` by the number of the Reason."""
+    notfound, valid, invalid_asn, invalid_len, as0 = counts
+    total, invalid = sum(counts), invalid_asn + invalid_len + as0
+    raw = (valid - INVALID_WEIGHT * invalid) / total if total else None
+    score = None if raw is None else min(max(raw, 0.0), 1.0)
+    m7irr = registered / total if irr is not None and total else None
+    autnum = None if irr is None else irr.autnums.get(asn)
+    return (
+        asn,
+        total,
+        valid,
+        invalid_asn + as0,
+        invalid_len,
+        notfound,
+        raw,
+        score,
+        invalid / total if total else None,
+        limits.severity(score),
+        registered if irr is not None else None,
+        m7irr,
+        limits.severity(m7irr),
+        None if autnum is None else autnum.states_policy,
+        None if autnum is None else bool(autnum.contacts),
+    )

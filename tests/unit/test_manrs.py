@@ -1,0 +1,110 @@
+"""Scores by the formulas of MANRS: hand-computed cases, and real ASes counted once more."""
+
+import json
+
+import numpy as np
+import pytest
+
+from rov import Prefix, Snapshot, Vrp, VrpIndex, cli
+from rov.audit import judge
+from rov.audit.manrs import Thresholds, incident_weight, incidents_weight, manrs_table
+from rov.rib import read_table
+
+ROUTES = "prefix,origin\n" + "".join(f"10.0.{n}.0/24,64500\n" for n in range(20)) + "10.1.0.0/24,64501\n"
+IRR = """route: 10.0.0.0/24
+origin: AS64500
+
+route: 10.0.0.0/22
+origin: AS64500
+
+route: 10.0.1.0/99
+origin: AS64500
+
+aut-num: AS64500
+import: from AS1 accept ANY
+export: to AS1 announce AS64500
+admin-c: AA1-TEST
+"""
+
+
+@pytest.fixture
+def files(tmp_path):
+    (tmp_path / "rib.csv").write_text(ROUTES)
+    (tmp_path / "irr.db").write_text(IRR)
+    (tmp_path / "asns").write_text("AS64500 # ours\n\n64501\n64502\n")
+    vrps = [Vrp(Prefix.parse(f"10.0.{n}.0/24"), 24, 64500) for n in range(17)]
+    vrps += [Vrp(Prefix.parse("10.0.17.0/24"), 24, 64501)]
+    Snapshot.from_vrps(vrps).save(tmp_path / "vrps")
+    return tmp_path
+
+
+def run(files, capsys, *more):
+    base = ["manrs", "score", files / "rib.csv", "--vrps", files / "vrps", "--asns", files / "asns"]
+    code = cli.main([*map(str, base), *map(str, more)])
+    return code, *capsys.readouterr()
+
+
+def test_scores_by_hand(files, capsys):
+    code, out, _ = run(files, capsys, "--irr", files / "irr.db", "--json", "--fail-on", "lagging")
+    document = json.loads(out)
+    ours, other, silent = document["rows"]
+    assert code == 1
+    assert (document["framework"], document["min_peers"]) == ("2024-01", 1)
+    assert document["thresholds"] == {"ready": 0.8, "aspiring": 0.6}
+    assert (ours["announced"], ours["valid"], ours["invalid_asn"], ours["notfound"]) == (20, 17, 1, 2)
+    assert ours["m7rpki"] == ours["m7rpki_raw"] == pytest.approx((17 - 10) / 20)
+    assert ours["m7rpkin"] == pytest.approx(1 / 20)
+    assert (ours["m7irr"], ours["m6"], ours["m8"]) == (1 / 20, True, True)
+    assert (other["m7rpki"], other["severity"], other["m6"]) == (0.0, "lagging", None)
+    assert (silent["announced"], silent["severity"]) == (0, "no_data_available")
+    assert document["irr_skipped"] == 1
+    _, out, _ = run(files, capsys, "--irr", files / "irr.db", "--irr-match", "covering", "--json")
+    assert json.loads(out)["rows"][0]["m7irr"] == 4 / 20
+
+
+def test_thresholds_of_a_file(files, capsys):
+    path = files / "limits.json"
+    path.write_text('{"ready": 0.35, "aspiring": 0.1}')
+    code, out, _ = run(files, capsys, "--thresholds", path)
+    assert code == 0
+    assert "ready from 35%, aspiring from 10%" in out
+    assert "1 ready" in out
+
+
+@pytest.mark.parametrize("content", ["{", '{"ready": 0.1}', '{"ready": "x"}', '{"other": 1}'])
+def test_bad_thresholds(files, capsys, content):
+    path = files / "limits.json"
+    path.write_text(content)
+    code, out, err = run(files, capsys, "--thresholds", path)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert f"{path}: expected" in err
+
+
+def test_bad_asns(files, capsys):
+    (files / "asns").write_text("64500\nx\n")
+    code, _, err = run(files, capsys)
+    assert code == 2
+    assert "asns: line 2: expected an AS number" in err
+
+
+def test_weights_of_incidents():
+    """The vector that MANRS gives: 29 minutes, 13 hours and 25 hours are 0.5, 1 and 2."""
+    hour = 3600
+    assert incidents_weight([(0, 29 * 60), (100 * hour, 113 * hour), (200 * hour, 225 * hour)]) == 3.5
+    assert incidents_weight([(0, 13 * hour), (12 * hour, 25 * hour), (1, 2)]) == 2
+    assert [incident_weight(hours * hour) for hours in (0.49, 0.5, 23.9, 24, 48)] == [0.5, 1, 1, 2, 3]
+    assert Thresholds().severity(0.8) == "ready"
+
+
+@pytest.mark.realdata
+def test_real_ases_counted_once_more(data, first_snapshot):
+    verdicts = judge(read_table(data("rib/riswhoisdump_20241220.IPv6.gz")), VrpIndex(first_snapshot))
+    asns = [6939, 2500, 13335, 4200000000]
+    for row in manrs_table(verdicts, asns).to_pylist():
+        states = verdicts.ipv6.states[verdicts.ipv6.routes.origins == row["asn"]]
+        valid, invalid = int((states == 1).sum()), int((states == 2).sum())
+        assert (row["announced"], row["valid"]) == (len(states), valid)
+        assert row["invalid_asn"] + row["invalid_len"] == invalid
+        if len(states):
+            raw = (valid - 10 * invalid) / len(states)
+            assert row["m7rpki"] == pytest.approx(np.clip(raw, 0, 1))
