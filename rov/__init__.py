@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 
-from rov import archive, aspa, diff, rib, slurm, synth
+from rov import archive, aspa, diff, rib, routers, slurm, synth
 from rov.columns import NO_EXPIRY, VrpColumns
 from rov.delta import Delta
 from rov.errors import (
@@ -70,6 +70,7 @@ __all__ = [
     "read_bytes",
     "read_report",
     "rib",
+    "routers",
     "slurm",
     "synth",
 ]

@@ -21,6 +21,7 @@ EXIT_BROKEN_PIPE = 141
 SUBCOMMANDS = {
     "audit": "rov.cli.audit:audit",
     "bogons": "rov.cli.bogons:bogons_command",
+    "config": "rov.cli.config:config",
     "convert": "rov.cli.convert:convert",
     "coverage": "rov.cli.coverage:coverage",
     "diff": "rov.cli.diff:diff",

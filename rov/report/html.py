@@ -8,7 +8,7 @@ from importlib.resources import files
 from typing import Any
 
 from rov._render import iso
-from rov.errors import ExtraError
+from rov._templates import environment
 from rov.formats.compression import write_file
 from rov.report.blocks import NUMBER, Answer
 from rov.report.charts import WIDTH, drawn
@@ -37,16 +37,10 @@ def write_page(path: str | os.PathLike[str], subject: Subject, answers: Mapping[
 
 
 def _environment() -> Any:
-    try:
-        import jinja2
-    except ImportError as error:
-        raise ExtraError("HTML reports need jinja2: pip install 'rovkit[audit]'") from error
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters |= {"drawn": drawn, "iso": iso, "count": "{:,}".format, "numbers": _numbers}
-    environment.globals |= {"WIDTH": WIDTH, "kind": lambda block: type(block).__name__}
-    return environment
+    made = environment(escape=True)
+    made.filters |= {"drawn": drawn, "iso": iso, "count": "{:,}".format, "numbers": _numbers}
+    made.globals |= {"WIDTH": WIDTH, "kind": lambda block: type(block).__name__}
+    return made
 
 
 def _numbers(rows: Sequence[Sequence[str]]) -> list[bool]:

@@ -1,0 +1,68 @@
+"""Texts from jinja2 templates: the one module that needs jinja2."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rov.errors import ArgumentError, ExtraError
+
+
+def environment(*directories: Path, escape: bool = False) -> Any:
+    """A jinja2 environment whose templates come from directories, the first that has one.
+
+    A name that a template uses and nobody gave is an error. ExtraError: jinja2 is not installed.
+
+    >>> environment().from_string("AS{{ asn }}").render(asn=64496)
+    'AS64496'
+    """
+    try:
+        import jinja2
+        from jinja2.sandbox import ImmutableSandboxedEnvironment
+    except ImportError as error:
+        raise ExtraError("templates need jinja2: pip install 'rovkit[audit]' or 'rovkit[config]'") from error
+    return ImmutableSandboxedEnvironment(
+        loader=jinja2.FileSystemLoader(list(directories)),
+        autoescape=escape,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+
+
+def rendered(name: str, directories: Sequence[Path], values: dict[str, Any]) -> str:
+    """The text that a template makes of values; ArgumentError names file and line of what is wrong in it.
+
+    >>> import tempfile
+    >>> directory = Path(tempfile.mkdtemp())
+    >>> _ = (directory / "hello").write_text("{{ who }}: {{ what }}")
+    >>> rendered("hello", [directory], {"who": "AS64496"})
+    Traceback (most recent call last):
+    rov.errors.ArgumentError: template hello: line 1: 'what' is undefined
+    """
+    made = environment(*directories)
+    import jinja2
+
+    try:
+        text: str = made.get_template(name).render(values)
+    except jinja2.TemplateSyntaxError as error:
+        raise ArgumentError(f"template {error.name or name}: line {error.lineno}: {error.message}") from error
+    except jinja2.TemplateNotFound as error:
+        raise ArgumentError(f"template {error.name}: found in none of the template directories") from error
+    except UnicodeDecodeError as error:
+        raise ArgumentError(f"template {name}: expected UTF-8") from error
+    except Exception as error:  # a template is a program of its own, and may fail as any
+        raise ArgumentError(f"template {name}: line {_line(error, name)}: {error}") from error
+    return text
+
+
+def _line(error: BaseException, name: str) -> int:
+    """Where in the template it failed: jinja2 shows its lines in the traceback."""
+    line, at = 0, error.__traceback__
+    while at is not None:
+        if at.tb_frame.f_code.co_filename.endswith(name):
+            line = at.tb_lineno
+        at = at.tb_next
+    return line
