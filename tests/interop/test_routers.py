@@ -8,6 +8,7 @@ import contextlib
 import os
 import random
 import re
+import shutil
 import time
 from pathlib import Path
 
@@ -128,7 +129,7 @@ def restart(cache, content, router, forget=None):
         cache.kill()
         if forget:
             for path in forget.iterdir():
-                path.unlink()
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
         cache.replace(content)
         before = len(cache.log.read_text())
         cache.start()

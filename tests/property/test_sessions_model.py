@@ -285,4 +285,4 @@ class Sessions(RuleBasedStateMachine):
 
 
 class TestSessions(Sessions.TestCase):
-    settings = settings(stateful_step_count=60)
+    settings = settings(max_examples=min(settings().max_examples, 50), stateful_step_count=60)
