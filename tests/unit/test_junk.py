@@ -173,6 +173,7 @@ CASES: dict[str, Case] = {
         Snapshot.from_bytes, {"data": SAVED, "name": "x"}),
     "Snapshot.vrps": Case(SNAPSHOT.vrps, {}),
     "Snapshot.by_asn": Case(SNAPSHOT.by_asn, {"asn": 64496}),
+    "Snapshot.covering": Case(SNAPSHOT.covering, {"prefix": (0, 0), "family": 4}),
     "Snapshot.within": Case(SNAPSHOT.within, {"prefix": (0, 0), "family": 4}),
     "Snapshot.of_trust_anchor": Case(SNAPSHOT.of_trust_anchor, {"name": ""}),
     "Snapshot.next_expiry": Case(SNAPSHOT.next_expiry, {}),
