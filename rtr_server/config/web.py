@@ -71,9 +71,6 @@ class Http(Section, frozen=True, kw_only=True):
     router_metrics: bool = False
     """Whether `/metrics` has some for each router, by its address."""
 
-    rib: Path | None = None
-    """An MRT table dump that `/api/v1/what-if` and the pages judge; read at the start."""
-
     def __post_init__(self) -> None:
         if (self.certificate is None) != (self.key is None):
             missing = "key" if self.key is None else "certificate"
@@ -81,7 +78,7 @@ class Http(Section, frozen=True, kw_only=True):
 
     def check(self) -> Iterator[SectionError]:
         """The files must be there, and the token be one."""
-        for name in ("certificate", "key", "rib"):
+        for name in ("certificate", "key"):
             path = getattr(self, name)
             if path is not None and not path.is_file():
                 yield SectionError(name, f"{path}: no such file")
