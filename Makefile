@@ -21,7 +21,7 @@ PYTHON_SOURCES := $(wildcard rov rtr_server tests benchmarks setup.py)
 COPIED := $(wildcard rov rtr_server tests benchmarks docs Makefile setup.py pyproject.toml README.md LICENSE)
 # The daemon has no extension module of its own: under checks its tests would be slow, and tell nothing.
 LIBRARY_TESTS = $(shell grep -L rtr_server tests/unit/test_*.py tests/property/test_*.py) rov
-CHECKED_TESTS = $(LIBRARY_TESTS) -m "not realdata and not interop and not exhaustive"
+CHECKED_TESTS = $(LIBRARY_TESTS) -m "not realdata and not interop and not exhaustive and not memory"
 
 # What the checked builds read: the copies lie elsewhere, so the way to the real data must not be relative.
 export ROVKIT_DATA ?= $(abspath ../shared/data)

@@ -515,6 +515,7 @@ print(count, 1024 * (kilobytes("VmHWM") - before))
 """
 
 
+@pytest.mark.memory
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the peak is read from /proc")
 @pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "gzip"])
 def test_neither_the_text_nor_its_rows_are_held_whole(tmp_path: Path, pack: Callable[[bytes], bytes]) -> None:
