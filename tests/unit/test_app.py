@@ -15,9 +15,10 @@ from rov import NO_EXPIRY, Snapshot, VrpColumns
 from rtr_server.app import Cache
 from rtr_server.cache.mirror import Mirror, SnapshotReceived
 from rtr_server.config import build_config
-from rtr_server.feed.feed import FeedError, Loaded
+from rtr_server.feed.feed import FeedError
 from rtr_server.protocol.client import NotifyReceived, RouterSession
 from rtr_server.protocol.events import ErrorReceived
+from tests.given_feed import GivenFeed
 
 ANYWHERE = {"address": "127.0.0.1:0"}
 
@@ -30,35 +31,6 @@ def vrps(*asns, expires=NO_EXPIRY):
 
 def asns(snapshot):
     return snapshot.ipv4.asn.tolist()
-
-
-class Feed:
-    """Gives what the test puts into ``next``: a Snapshot, None, or an error."""
-
-    synthetic = False
-    name = "test feed"
-
-    def __init__(self, first):
-        self.next = first
-        self.loads = 0
-        self._news = asyncio.Event()
-
-    def load(self):
-        self.loads += 1
-        if isinstance(self.next, Exception):
-            raise self.next
-        return None if self.next is None else Loaded(self.next)
-
-    def tell(self, value):
-        self.next = value
-        self._news.set()
-
-    async def changed(self):
-        await self._news.wait()
-        self._news.clear()
-
-    def cancel(self):
-        pass
 
 
 class Router:
@@ -96,7 +68,7 @@ def daemon(scenario, first, *, listen=(ANYWHERE,), state=None, **options):
     config = build_config(tables if state is None else {**tables, "state": {"directory": str(state)}})
 
     async def main():
-        feed = Feed(first)
+        feed = GivenFeed(first)
         ready = asyncio.Event()
         cache = Cache(feed, config, started=lambda _: ready.set(), **options)
         running = asyncio.create_task(cache.run())
@@ -253,7 +225,7 @@ def test_a_signal_during_the_first_load_ends_it():
     """A load that hangs, such as a download, does not hold the daemon."""
     release = threading.Event()
 
-    class Hanging(Feed):
+    class Hanging(GivenFeed):
         def load(self):
             release.wait(20)
             return super().load()

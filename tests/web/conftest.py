@@ -12,7 +12,7 @@ import uvloop
 from rov import NO_EXPIRY, Aspa, Prefix, RouterKey, Snapshot, VrpColumns
 from rtr_server.app import Cache
 from rtr_server.config import build_config
-from rtr_server.feed.feed import Loaded
+from tests.given_feed import GivenFeed
 
 WAIT = 30.0
 
@@ -58,34 +58,6 @@ SMALL = vrp_set(
 """Every state and reason is in it."""
 
 
-class Feed:
-    """Gives what the test puts in."""
-
-    synthetic = False
-    name = "test feed"
-
-    def __init__(self, first, as_of):
-        self.next = first
-        self.as_of = as_of
-        self._news = asyncio.Event()
-
-    def load(self):
-        if isinstance(self.next, Exception):
-            raise self.next
-        return None if self.next is None else Loaded(self.next, as_of=self.as_of or int(time.time()))
-
-    def tell(self, value):
-        self.next = value
-        self._news.set()
-
-    async def changed(self):
-        await self._news.wait()
-        self._news.clear()
-
-    def cancel(self):
-        pass
-
-
 class Running:
     """A daemon that runs in a thread. ``client`` speaks to it, ``call`` runs something in its loop.
 
@@ -114,7 +86,7 @@ class Running:
 
     async def _main(self):
         self.loop = asyncio.get_running_loop()
-        self.feed = Feed(self._first, self._as_of)
+        self.feed = GivenFeed(self._first, lambda: self._as_of or int(time.time()))
         self.cache = Cache(self.feed, self._config, started=lambda _: self._up.set(), **self._options)
         self.cache._handle_signals = lambda: None  # not in the main thread
         await self.cache.run()
