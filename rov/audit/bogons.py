@@ -1,8 +1,11 @@
-"""Routes that should be in no table: their prefix or origin is reserved, unassigned or not delegated."""
+"""Routes that should be in no table: their prefix or origin is reserved, unassigned or not delegated.
+
+So may be an AS number further on in their paths: ``rov.audit.bogon_paths`` finds those.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from socket import AF_INET6
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -15,7 +18,15 @@ from rov.audit.schemas import Schema
 from rov.audit.tables import arrow, prefix_texts
 from rov.index import VrpIndex
 from rov.reference import Delegation, Delegations
-from rov.reference.special import ASSIGNED_IPV6, PREFIXES, REACHABLE, UNASSIGNED, Special, special_asn
+from rov.reference.special import (
+    ASSIGNED_IPV6,
+    PREFIXES,
+    REACHABLE,
+    UNASSIGNED,
+    Special,
+    special_asn,
+    special_asns,
+)
 from rov.rib import RouteColumns, RouteTable
 from rov.snapshot import Snapshot
 from rov.types import Prefix, State, Vrp
@@ -27,20 +38,27 @@ BOGONS = Schema("rov.audit.bogons/1", "bogons_table")
 
 Level = Literal["full", "administrative"]
 
+What = Literal["prefix", "origin", "path"]
+
+_ORDER: dict[What, int] = {"prefix": 0, "origin": 1, "path": 2}
+
 
 class Bogon(NamedTuple):
-    """A row of a family's routes, what of it is a bogon (prefix or origin), and why.
+    """A row of a family's routes, what of it is a bogon, and why.
 
     full: the IANA registries say so, MANRS counts these only. administrative: a registry has it and has
-    delegated it to nobody.
+    delegated it to nobody. ``asn`` is the AS number, 0 if the prefix is the bogon; ``entries`` how many
+    entries of the dump have it in their path, 0 if it was not looked for there.
     """
 
     row: int
-    what: Literal["prefix", "origin"]
+    what: What
     level: Level
     why: Special
     registry: str
     status: str
+    asn: int = 0
+    entries: int = 0
 
 
 def _over(blocks: list[str]) -> VrpIndex:
@@ -61,17 +79,38 @@ def bogons(routes: RouteColumns, delegations: Delegations | None = None) -> list
     if delegations is not None:
         full = {(bogon.row, bogon.what) for bogon in found}
         found += [bogon for bogon in _undelegated(routes, delegations) if (bogon.row, bogon.what) not in full]
-    return sorted(found, key=lambda bogon: (bogon.row, bogon.what == "origin"))
+    return in_order(found)
+
+
+def in_order(found: list[Bogon]) -> list[Bogon]:
+    """Bogons by row; of one row its prefix, its origin, what is in its paths.
+
+    >>> in_order([])
+    []
+    """
+    return sorted(found, key=lambda bogon: (bogon.row, _ORDER[bogon.what], bogon.asn))
+
+
+def reserved(routes: RouteColumns) -> npt.NDArray[np.bool_]:
+    """Which prefixes are reserved or not assigned by the IANA registries, as bool [n]; default routes are
+    not.
+
+    >>> reserved(RouteColumns(4, [10 << 24, 1 << 24], [24, 24], [13335, 13335], [1, 1])).tolist()
+    [True, False]
+    """
+    batch = routes.routes
+    bad: npt.NDArray[np.bool_] = (
+        _over([special.block for special in PREFIXES]).validate_batch(batch) != State.NOT_FOUND
+    )
+    if routes.family == 6:
+        bad |= _over(ASSIGNED_IPV6).validate_batch(batch) == State.NOT_FOUND
+    bad &= _over(REACHABLE).validate_batch(batch) == State.NOT_FOUND
+    bad &= routes.lengths > 0
+    return bad
 
 
 def _special_prefixes(routes: RouteColumns) -> Iterator[Bogon]:
-    batch = routes.routes
-    known = routes.lengths > 0
-    known &= _over(REACHABLE).validate_batch(batch) == State.NOT_FOUND
-    bad = _over([special.block for special in PREFIXES]).validate_batch(batch) != State.NOT_FOUND
-    if routes.family == 6:
-        bad |= _over(ASSIGNED_IPV6).validate_batch(batch) == State.NOT_FOUND
-    rows = np.flatnonzero(known & bad)
+    rows = np.flatnonzero(reserved(routes))
     of = {4: pytricia.PyTricia(32), 6: pytricia.PyTricia(128, AF_INET6)}[routes.family]
     for special in PREFIXES:
         if parse(special.block)[0] == routes.family:
@@ -81,14 +120,20 @@ def _special_prefixes(routes: RouteColumns) -> Iterator[Bogon]:
 
 
 def _special_origins(routes: RouteColumns) -> Iterator[Bogon]:
-    asns, place = np.unique(routes.origins, return_inverse=True)
     # 0 stands for no origin here
-    why = [special_asn(asn) if asn else None for asn in asns.tolist()]
-    marked = np.array([special is not None for special in why], np.bool_)
-    for row in np.flatnonzero(marked[place]).tolist() if len(asns) else []:
-        special = why[place[row]]
-        assert special is not None
-        yield Bogon(row, "origin", "full", special, "iana", "")
+    for row in np.flatnonzero(special_asns(routes.origins) & (routes.origins != 0)).tolist():
+        yield full(row, "origin", int(routes.origins[row]))
+
+
+def full(row: int, what: What, asn: int, entries: int = 0) -> Bogon:
+    """The Bogon of an AS number that special_asn knows.
+
+    >>> full(0, "path", 23456).why.purpose
+    'AS_TRANS'
+    """
+    why = special_asn(asn)
+    assert why is not None
+    return Bogon(row, what, "full", why, "iana", "", asn, entries)
 
 
 def _undelegated(routes: RouteColumns, delegations: Delegations) -> Iterator[Bogon]:
@@ -96,29 +141,44 @@ def _undelegated(routes: RouteColumns, delegations: Delegations) -> Iterator[Bog
     held = np.array([kind.delegated for kind in delegations.kinds], np.bool_)
     numbers = delegations.of_prefixes(prefix_texts(routes))
     for row in np.flatnonzero(~held[numbers] & (routes.lengths > 0)).tolist():
-        yield _administrative(row, "prefix", delegations.kinds[numbers[row]])
+        yield administrative(row, "prefix", delegations.kinds[numbers[row]])
     asns, place = np.unique(routes.origins, return_inverse=True)
     kinds = [delegations.of_asn(asn) for asn in asns.tolist()]
     free: npt.NDArray[np.bool_] = np.array([not kind.delegated for kind in kinds], np.bool_) & (asns != 0)
     for row in np.flatnonzero(free[place]).tolist() if len(asns) else []:
-        yield _administrative(row, "origin", kinds[place[row]])
+        yield administrative(row, "origin", kinds[place[row]], int(routes.origins[row]))
 
 
-def _administrative(row: int, what: Literal["prefix", "origin"], kind: Delegation) -> Bogon:
+def administrative(row: int, what: What, kind: Delegation, asn: int = 0, entries: int = 0) -> Bogon:
+    """The Bogon of what a registry has delegated to nobody.
+
+    >>> administrative(0, "prefix", Delegation("", "", "")).status
+    'not listed'
+    """
     status = kind.status or "not listed"
-    return Bogon(row, what, "administrative", Special("", status, "delegated files"), kind.registry, status)
+    why = Special("", status, "delegated files")
+    return Bogon(row, what, "administrative", why, kind.registry, status, asn, entries)
 
 
-def bogons_table(table: RouteTable, delegations: Delegations | None = None) -> pa.Table:
-    """One row a bogon: prefix, origin (null: none), peers, what (prefix or origin), level (full or
-    administrative), block, purpose, source (the document), registry, status (null for full ones).
+def bogons_table(
+    table: RouteTable,
+    delegations: Delegations | None = None,
+    paths: Mapping[int, Sequence[Bogon]] | None = None,
+) -> pa.Table:
+    """One row a bogon: prefix, origin (null: none), peers, what (prefix, origin or path), level (full or
+    administrative), block, purpose, source (the document), registry, status (null for full ones), asn (the
+    AS number that is one), entries (of the dump that have it in their path; null unless what is path).
 
-    A route whose prefix and origin both are has two rows.
+    A route whose prefix and origin both are has two rows. ``paths``: what bogon_paths found in the paths.
 
     >>> bogons_table(RouteTable(RouteColumns.empty(4), RouteColumns.empty(6))).num_rows
     0
     """
-    parts = [(routes, bogons(routes, delegations)) for routes in (table.ipv4, table.ipv6)]
+    in_paths = paths or {}
+    parts = [
+        (routes, in_order([*bogons(routes, delegations), *in_paths.get(routes.family, ())]))
+        for routes in (table.ipv4, table.ipv6)
+    ]
     pyarrow = arrow()
     every = [bogon for _, part in parts for bogon in part]
     text = pyarrow.string()
@@ -136,6 +196,8 @@ def bogons_table(table: RouteTable, delegations: Delegations | None = None) -> p
         "source": pyarrow.array([bogon.why.source for bogon in every], text),
         "registry": pyarrow.array([bogon.registry or None for bogon in every], text),
         "status": pyarrow.array([bogon.status or None for bogon in every], text),
+        "asn": pyarrow.array([bogon.asn or None for bogon in every], pyarrow.uint32()),
+        "entries": pyarrow.array([bogon.entries or None for bogon in every], pyarrow.int64()),
     }
     found: pa.Table = pyarrow.table(columns)
     return found

@@ -2,32 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 import numpy as np
-import numpy.typing as npt
 
-from rov.audit.verdicts import Judged, Verdicts
-from rov.errors import ArgumentError
-from rov.rib import Dump, Flag, RibBatch
-from rov.rib import open as open_dump
+from rov.aspa import PathBatch
+from rov.audit.entries import entries, finders
+from rov.audit.verdicts import Verdicts
+from rov.rib import Dump
 from rov.types import State
 
-Key = tuple[int, ...]
-"""Address (in IPv6 as two words), length, origin."""
+Path = tuple[int, ...]
 
 
-class Seen(dict[tuple[int, int], set[tuple[int, ...]]]):
+class Seen(dict[tuple[int, int], set[Path]]):
     """The distinct paths of each invalid route, by (family, row of the Verdicts); neighbor first.
 
     An AS that stands several times in a row stands once.
     """
 
 
-def invalid_paths(names: Iterable[str], verdicts: Verdicts) -> Seen:
-    """Read the dumps again for the paths of the routes that are invalid.
+def invalid_paths(dumps: Iterable[Dump], verdicts: Verdicts, neighbor: int | None = None) -> Seen:
+    """The paths of the routes that are invalid, from the same dumps, opened once more with their paths.
 
-    ArgumentError: a dump is no MRT, and has no paths. RibFileError as rov.rib.open.
+    neighbor: only those of peers in that AS. ArgumentError: a dump is no MRT, and has no paths.
 
     >>> from rov import Snapshot, VrpIndex
     >>> from rov.audit import judge
@@ -36,48 +34,35 @@ def invalid_paths(names: Iterable[str], verdicts: Verdicts) -> Seen:
     >>> invalid_paths([], judge(table, VrpIndex(Snapshot.empty())))
     {}
     """
-    wanted: dict[int, dict[Key, int]] = {judged.family: _rows(judged) for judged in verdicts.families()}
+    invalid = {judged.family: judged.having(State.INVALID) for judged in verdicts.families()}
     seen = Seen()
-    for name in names:
-        with open_dump(name, paths=True) as dump:
-            for family, key, path in _paths(dump, verdicts):
-                row = wanted[family].get(key)
-                if row is not None:
-                    seen.setdefault((family, row), set()).add(path)
+    for _, found in entries(dumps, finders(verdicts.table), neighbor):
+        family = found.batch.routes.family
+        found = found.take(invalid[family][found.rows])
+        # most peers of one route have paths of their own: what is left to Python is each of these once
+        pairs = np.unique(found.rows << 32 | found.paths_at)
+        paths = _Paths(found.attributes.paths)
+        for row, place in zip((pairs >> 32).tolist(), (pairs & 0xFFFFFFFF).tolist(), strict=True):
+            seen.setdefault((family, row), set()).add(paths.at(place))
     return seen
 
 
-def _rows(judged: Judged) -> dict[Key, int]:
-    rows = np.flatnonzero(judged.having(State.INVALID))
-    part = judged.routes.take(rows)
-    return dict(zip(_keys(part.addresses, part.lengths, part.origins), rows.tolist(), strict=True))
+class _Paths:
+    """The paths of a batch, as tuples without repetitions."""
 
+    def __init__(self, paths: PathBatch) -> None:
+        new = np.ones(len(paths.asns), np.bool_)
+        new[1:] = paths.asns[1:] != paths.asns[:-1]
+        firsts = paths.offsets[:-1]
+        new[firsts[firsts < len(new)]] = True
+        self._asns = paths.asns[new].tolist()
+        self._offsets = np.concatenate([[0], np.cumsum(new)])[paths.offsets].tolist()
+        self._known: dict[int, Path] = {}
 
-def _keys(
-    addresses: npt.NDArray[np.generic], lengths: npt.NDArray[np.uint8], origins: npt.NDArray[np.uint32]
-) -> Iterator[Key]:
-    columns = [addresses] if addresses.ndim == 1 else [addresses[:, 0], addresses[:, 1]]
-    return zip(*(column.tolist() for column in (*columns, lengths, origins)), strict=True)
-
-
-def _paths(dump: Dump, verdicts: Verdicts) -> Iterator[tuple[int, Key, tuple[int, ...]]]:
-    for batch in dump:
-        if batch.attributes is None or batch.attribute_rows is None:
-            raise ArgumentError(f"{dump.name}: expected an MRT dump, {dump.format} has no paths")
-        routes = batch.routes
-        states = verdicts.index.validate_batch(routes)
-        rows = np.flatnonzero((states == State.INVALID) & ~batch.has(Flag.WITHDRAWN))
-        keys = _keys(routes.addresses[rows], routes.lengths[rows], routes.origins[rows])
-        known: dict[int, tuple[int, ...]] = {}
-        for key, place in zip(keys, batch.attribute_rows[rows].tolist(), strict=True):
-            path = known.get(place)
-            if path is None:
-                path = known[place] = _path(batch, place)
-            yield routes.family, key, path
-
-
-def _path(batch: RibBatch, place: int) -> tuple[int, ...]:
-    assert batch.attributes is not None
-    paths = batch.attributes.paths
-    asns = paths.asns[paths.offsets[place] : paths.offsets[place + 1]].tolist()
-    return tuple(asn for at, asn in enumerate(asns) if at == 0 or asn != asns[at - 1])
+    def at(self, place: int) -> Path:
+        """The path of that number."""
+        path = self._known.get(place)
+        if path is None:
+            path = tuple(self._asns[self._offsets[place] : self._offsets[place + 1]])
+            self._known[place] = path
+        return path

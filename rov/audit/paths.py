@@ -12,26 +12,24 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from rov._nesting import ranges
 from rov.aspa import AspaIndex, AspaState, Direction
-from rov.audit.nesting import Sorted, words
+from rov.audit.entries import entries, finders
 from rov.audit.tables import arrow
-from rov.audit.verdicts import Judged, Verdicts
-from rov.errors import ArgumentError
-from rov.rib import Dump, Flag, RibBatch
+from rov.audit.verdicts import Verdicts
+from rov.rib import Dump
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-Entries = npt.NDArray[np.uint32]
+Counts = npt.NDArray[np.uint32]
 
 
 class PathVerdicts(NamedTuple):
     """Entries of each route by the AspaState of their path, row by row: uint32 [n, 3] for each family."""
 
     direction: Direction
-    ipv4: Entries
-    ipv6: Entries
+    ipv4: Counts
+    ipv6: Counts
 
     def columns(self) -> dict[str, pa.Array]:
         """Columns for the verdict table: aspa_unknown, aspa_valid, aspa_invalid, in entries.
@@ -42,28 +40,6 @@ class PathVerdicts(NamedTuple):
         """
         both = np.concatenate([self.ipv4, self.ipv6])
         return {f"aspa_{state.label}": arrow().array(both[:, state]) for state in AspaState}
-
-
-class _Rows:
-    """Finds the routes of one family by prefix and origin."""
-
-    def __init__(self, judged: Judged) -> None:
-        routes = judged.routes
-        self._order = np.argsort(routes.origins, kind="stable")
-        self._sorted = Sorted.of(routes.family, routes.origins, routes.addresses, routes.lengths)
-        self.entries: Entries = np.zeros((len(routes), len(AspaState)), np.uint32)
-
-    def count(self, batch: RibBatch, states: npt.NDArray[np.uint8], kept: npt.NDArray[np.bool_]) -> None:
-        """Count the entries of a batch that are kept; states by the row of the batch."""
-        if not len(self._order):
-            return
-        routes = batch.routes
-        high, low = words(routes.family, routes.addresses)
-        # by route, then by path: entries of one route stand together in a dump
-        first, end = ranges(*self._sorted, routes.origins, high, low, routes.lengths)
-        at = np.minimum(first, len(self._order) - 1)
-        found = kept & (first < end) & (self._sorted.lengths[at] == routes.lengths)
-        np.add.at(self.entries, (self._order[at[found]], states[found]), 1)
 
 
 def judge_paths(
@@ -86,21 +62,10 @@ def judge_paths(
     (0, 3)
     """
     index = AspaIndex(verdicts.index.snapshot)
-    rows = {judged.family: _Rows(judged) for judged in verdicts.families()}
-    for dump in dumps:
-        for batch in dump:
-            if batch.attributes is None or batch.attribute_rows is None:
-                raise ArgumentError(f"{dump.name}: {dump.format} has no AS paths: expected MRT")
-            states = index.verify_batch(batch.attributes.paths, direction)
-            kept = ~batch.has(Flag.WITHDRAWN)
-            if neighbor is not None:
-                kept &= np.isin(batch.peers, _numbers(dump, neighbor))
-            # a withdrawal has no path: its row must not be looked up
-            of_row = np.zeros(len(batch), np.uint8)
-            of_row[kept] = states[batch.attribute_rows[kept]]
-            rows[batch.routes.family].count(batch, of_row, kept)
-    return PathVerdicts(direction, rows[4].entries, rows[6].entries)
-
-
-def _numbers(dump: Dump, neighbor: int) -> list[int]:
-    return [number for number, peer in enumerate(dump.peers) if number and peer.asn == neighbor]
+    counts: dict[int, Counts] = {
+        judged.family: np.zeros((len(judged), len(AspaState)), np.uint32) for judged in verdicts.families()
+    }
+    for _, found in entries(dumps, finders(verdicts.table), neighbor):
+        states = index.verify_batch(found.attributes.paths, direction)
+        np.add.at(counts[found.batch.routes.family], (found.rows, states[found.paths_at]), 1)
+    return PathVerdicts(direction, counts[4], counts[6])

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rov._nesting import count_upto, cover_max, ranges
+from rov.audit.bogons import reserved
 from rov.audit.nesting import words
 from rov.audit.schemas import Schema
 from rov.audit.tables import arrow, origins, prefix_texts, prefixes
@@ -21,6 +22,7 @@ from rov.audit.tables import words as as_words
 from rov.audit.verdicts import REASON_WORDS, Judged, Verdicts
 from rov.audit.whatif import change
 from rov.columns import VrpColumns
+from rov.reference.special import special_asns
 from rov.rib import RouteColumns
 from rov.snapshot import Snapshot
 from rov.types import IPV4_BITS, IPV6_BITS, Prefix, State
@@ -80,17 +82,18 @@ def suggest(
 ) -> tuple[Suggested, Suggested]:
     """VRPs for the routes that are not valid, IPv4 and IPv6: those of ``asns``, and ``within`` prefixes.
 
-    None: all. Default routes and routes without an origin get none. Where a route is invalid by somebody
+    None: all. Default routes, routes without an origin, and those whose prefix or origin the IANA registries
+    reserve get none. Where a route is invalid by somebody
     else's VRP, a suggestion is a question to the holder of the prefix, who alone can have it made.
 
     >>> from rov import VrpIndex
     >>> from rov.audit import judge
     >>> from rov.rib import RouteTable
-    >>> columns = RouteColumns(4, [0, 0, 1 << 23], [8, 9, 9], [64496] * 3, [1] * 3)
+    >>> columns = RouteColumns(4, [1 << 24, 1 << 24, 3 << 23], [8, 9, 9], [13335] * 3, [1] * 3)
     >>> table = RouteTable(columns, RouteColumns.empty(6))
-    >>> found, _ = suggest(judge(table, VrpIndex(Snapshot.empty())), asns=[64496])
+    >>> found, _ = suggest(judge(table, VrpIndex(Snapshot.empty())), asns=[13335])
     >>> [str(vrp) for vrp in found.vrps.vrps()]
-    ['0.0.0.0/8-9 AS64496']
+    ['1.0.0.0/8-9 AS13335']
     """
     parts = [_family(judged, asns, within) for judged in verdicts.families()]
     ipv4, ipv6 = _safe(verdicts, parts)
@@ -117,6 +120,8 @@ def _safe(verdicts: Verdicts, parts: list[Suggested]) -> list[Bools]:
 def _family(judged: Judged, asns: Collection[int] | None, within: Collection[Prefix] | None) -> Suggested:
     routes = judged.routes
     wanted = ~judged.having(State.VALID) & (routes.origins != 0) & (routes.lengths > 0)
+    # nobody can have such a ROA made: the route is a bogon, and should go
+    wanted &= ~reserved(routes) & ~special_asns(routes.origins)
     if asns is not None:
         wanted &= np.isin(routes.origins, np.array([*asns], np.uint32))
     if within is not None:
@@ -201,9 +206,9 @@ def suggest_table(suggested: tuple[Suggested, Suggested]) -> pa.Table:
     >>> from rov import VrpIndex
     >>> from rov.audit import judge
     >>> from rov.rib import RouteTable
-    >>> table = RouteTable(RouteColumns(4, [0], [8], [64496], [1]), RouteColumns.empty(6))
+    >>> table = RouteTable(RouteColumns(4, [1 << 24], [8], [13335], [1]), RouteColumns.empty(6))
     >>> suggest_table(suggest(judge(table, VrpIndex(Snapshot.empty()))))["makes_valid"].to_pylist()
-    [['0.0.0.0/8 AS64496']]
+    [['1.0.0.0/8 AS13335']]
     """
     pyarrow = arrow()
     columns = {
@@ -241,9 +246,9 @@ def krill_lines(suggested: tuple[Suggested, Suggested]) -> str:
     >>> from rov import VrpIndex
     >>> from rov.audit import judge
     >>> from rov.rib import RouteTable
-    >>> table = RouteTable(RouteColumns(4, [0], [8], [64496], [1]), RouteColumns.empty(6))
+    >>> table = RouteTable(RouteColumns(4, [1 << 24], [8], [13335], [1]), RouteColumns.empty(6))
     >>> krill_lines(suggest(judge(table, VrpIndex(Snapshot.empty()))))
-    'A: 0.0.0.0/8 => 64496\\n'
+    'A: 1.0.0.0/8 => 13335\\n'
     """
     lines = []
     for part in suggested:
@@ -261,8 +266,8 @@ def slurm_json(suggested: tuple[Suggested, Suggested]) -> str:
     >>> from rov import VrpIndex
     >>> from rov.audit import judge
     >>> from rov.rib import RouteTable
-    >>> table = RouteTable(RouteColumns(4, [0], [8], [64496], [1]), RouteColumns.empty(6))
-    >>> '"prefix": "0.0.0.0/8"' in slurm_json(suggest(judge(table, VrpIndex(Snapshot.empty()))))
+    >>> table = RouteTable(RouteColumns(4, [1 << 24], [8], [13335], [1]), RouteColumns.empty(6))
+    >>> '"prefix": "1.0.0.0/8"' in slurm_json(suggest(judge(table, VrpIndex(Snapshot.empty()))))
     True
     """
     assertions = [

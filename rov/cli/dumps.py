@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 import numpy as np
+from rich import progress as bars
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from rov import rib
 from rov._render import printed
@@ -27,6 +27,7 @@ from rov.report import Grid, Subject, document, sections
 from rov.report.terminal import grid, heading, shown
 from rov.rib import RouteColumns, RouteTable, read_table
 from rov.rib.read import expand
+from rov.rib.stream import Progress
 from rov.rib.table import PEERS_PER_WORD
 
 if TYPE_CHECKING:
@@ -133,17 +134,26 @@ def read_paths(
     """The ASPA verdicts on the paths of some dumps, which are read once more for these."""
     if not verdicts.index.snapshot.aspas:
         raise click.UsageError("--aspa: the VRP file has no ASPAs")
+    with reopened(ribs, "--aspa") as dumps:
+        return judge_paths(verdicts, dumps, direction, neighbor)
+
+
+@contextlib.contextmanager
+def reopened(ribs: Sequence[str], option: str) -> Iterator[Iterator[rib.Dump]]:
+    """The dumps once more, with their paths, one after the other, with a bar; option: what asks for them.
+
+    UsageError: one is standard input.
+    """
     names = expand(ribs)
     if "-" in names:
-        raise click.UsageError("--aspa: the dumps are read twice: expected files, not standard input")
+        raise click.UsageError(f"{option}: the dumps are read twice: expected files, not standard input")
     with _bar(names) as progress:
-        opened = (rib.open(name, paths=True, progress=progress) for name in names)
-        return judge_paths(verdicts, _closing(opened), direction, neighbor)
+        yield _one_by_one(names, progress)
 
 
-def _closing(dumps: Iterator[rib.Dump]) -> Iterator[rib.Dump]:
-    for dump in dumps:
-        with dump:
+def _one_by_one(names: Sequence[str], progress: Progress | None) -> Iterator[rib.Dump]:
+    for name in names:
+        with rib.open(name, paths=True, progress=progress) as dump:
             yield dump
 
 
@@ -215,14 +225,19 @@ def asn_text(asn: int | None) -> str:
 
 
 @contextlib.contextmanager
-def _bar(names: Sequence[str]) -> Iterator[Callable[[int, int | None], None] | None]:
+def _bar(names: Sequence[str]) -> Iterator[Progress | None]:
     """A bar of the octets read of all dumps, on a terminal, once it takes long."""
     console = Console(stderr=True)
     if not console.is_terminal:
         yield None
         return
-    columns = (TextColumn("reading"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    bar = Progress(*columns, console=console, transient=True)
+    columns = (
+        bars.TextColumn("reading"),
+        bars.BarColumn(),
+        bars.DownloadColumn(),
+        bars.TimeRemainingColumn(),
+    )
+    bar = bars.Progress(*columns, console=console, transient=True)
     sizes = [os.path.getsize(name) if os.path.isfile(name) else None for name in names]
     known = [size for size in sizes if size is not None]
     task = bar.add_task("", total=sum(known) if len(known) == len(sizes) else None)

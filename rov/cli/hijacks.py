@@ -10,12 +10,11 @@ import click
 from rov.audit.hijacks import HIJACKS, Evidence, hijacks_table
 from rov.audit.invalid_paths import invalid_paths
 from rov.cli.answers import Reply, answer_about, limit_option
-from rov.cli.dumps import dump_options, output_option, read_verdicts
+from rov.cli.dumps import dump_options, output_option, read_verdicts, reopened
 from rov.cli.shared import EXIT_FOUND, busy, json_option
 from rov.reference.relations import read_relations
 from rov.reference.rpsl import read_irr
 from rov.report import Subject
-from rov.rib.read import expand
 
 
 @click.command()
@@ -48,11 +47,10 @@ def hijacks(
     """
     verdicts = read_verdicts(ribs, vrps, min_peers, neighbor, strict)
     with busy("reading evidence"):
-        evidence = Evidence(
-            read_relations(relations) if relations else None,
-            read_irr(irr) if irr else None,
-            invalid_paths(expand(ribs), verdicts) if paths else None,
-        )
+        evidence = Evidence(read_relations(relations) if relations else None, read_irr(irr) if irr else None)
+    if paths:
+        with reopened(ribs, "--paths") as dumps:
+            evidence = evidence._replace(paths=invalid_paths(dumps, verdicts, neighbor))
     with busy("looking for hijacks"):
         table = hijacks_table(verdicts, evidence)
     cleared = Counter(word for words in table["cleared"].to_pylist() for word in words)

@@ -9,10 +9,9 @@ import click
 from rov.audit.invalid_paths import invalid_paths
 from rov.audit.leaks import AS_LEAKS, PEER_LEAKS, as_leaks_table, peer_leaks_table
 from rov.cli.answers import Reply, answer_about, limit_option
-from rov.cli.dumps import dump_options, output_option, read_verdicts
-from rov.cli.shared import busy, json_option
+from rov.cli.dumps import dump_options, output_option, read_verdicts, reopened
+from rov.cli.shared import json_option
 from rov.report import Subject
-from rov.rib.read import expand
 from rov.types import State
 
 
@@ -38,8 +37,6 @@ def leaks(
     **how: Any,
 ) -> int:
     """Tell who passed invalid routes on, and so does not drop them. The dumps must be MRT."""
-    if by == "as" and "-" in ribs:
-        raise click.UsageError("--by as: the dump is read twice, which standard input cannot be")
     verdicts = read_verdicts(ribs, vrps, min_peers, neighbor, strict)
     invalid = verdicts.count(State.INVALID)
     summary: dict[str, Any] = {"routes": len(verdicts), "invalid": invalid}
@@ -48,8 +45,8 @@ def leaks(
         table, schema = peer_leaks_table(verdicts), PEER_LEAKS
         lines.append(f"{table.num_rows:,} peers carry routes")
     else:
-        with busy("reading paths"):
-            seen = invalid_paths(expand(ribs), verdicts)
+        with reopened(ribs, "--by as") as dumps:
+            seen = invalid_paths(dumps, verdicts, neighbor)
         table, schema = as_leaks_table(verdicts, seen), AS_LEAKS
         summary["with_paths"] = len(seen)
         lines.append(f"{table.num_rows:,} ASes passed on {len(seen):,} of them")

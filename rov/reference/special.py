@@ -1,14 +1,18 @@
 """Addresses and AS numbers that must not be seen in the routing between networks, with the documents.
 
 From the IANA registries of special-purpose addresses (RFC 6890, RFC 8190), of IPv6 global unicast
-assignments, and of special-purpose AS numbers (RFC 7249), as they stood at VERSION. Blocks that may be
-reached globally, such as the anycast of AS112, are no bogons.
+assignments, and of AS numbers (RFC 7249), as they stood at VERSION. Blocks that may be reached globally,
+such as the anycast of AS112, are no bogons, nor are those of which the registry does not say whether they
+may: Teredo, 6to4 and its deprecated relays (2001::/32, 2002::/16, 192.88.99.0/24).
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
 from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
 
 VERSION = "2025-10"
 """When the registries were last compared; told in every answer."""
@@ -31,6 +35,7 @@ PREFIXES = [
     Special("172.16.0.0/12", "private use", "RFC 1918"),
     Special("192.0.0.0/24", "IETF protocol assignments", "RFC 6890"),
     Special("192.0.2.0/24", "documentation", "RFC 5737"),
+    Special("192.88.99.2/32", "6a44 relay anycast", "RFC 6751"),
     Special("192.168.0.0/16", "private use", "RFC 1918"),
     Special("198.18.0.0/15", "benchmarking", "RFC 2544"),
     Special("198.51.100.0/24", "documentation", "RFC 5737"),
@@ -69,10 +74,11 @@ REACHABLE = [
     "2001:20::/28",
     "2001:30::/28",
 ]
-"""May be reached globally, though in a block above or in none that is assigned: anycast of PCP, TURN and
-SRP, NAT64, Teredo, AMT, AS112, ORCHIDv2, drones.
+"""May be reached globally, or nothing is said of that, though they lie in a block above or in none that is
+assigned: anycast of PCP and TURN in IPv4, NAT64, Teredo, anycast of PCP, TURN and SRP, AMT, AS112, ORCHIDv2,
+drones.
 
-RFC 7723, 8155, 9665, 6052, 4380, 7450, 7535, 7343, 9374.
+RFC 7723 and 8155, 6052, 4380, 7723, 8155, 9665, 7450, 7535, 7343, 9374: in the order of the rows.
 """
 
 ASSIGNED_IPV6 = [
@@ -125,12 +131,18 @@ ASNS = [
     (65535, 65535, Special("65535", "last 16-bit number", "RFC 7300")),
     (65536, 65551, Special("65536-65551", "documentation", "RFC 5398")),
     (65552, 131071, Special("65552-131071", "reserved", "IANA AS numbers")),
+    (458752, 4199999999, Special("458752-4199999999", "not assigned by IANA", "IANA AS numbers")),
     (4200000000, 4294967294, Special("4200000000-4294967294", "private use", "RFC 6996")),
     (4294967295, 4294967295, Special("4294967295", "last 32-bit number", "RFC 7300")),
 ]
-"""(first, last, what), ascending."""
+"""(first, last, what), ascending.
+
+IANA hands out 32-bit numbers in five runs of 65,536, one a registry, of which the last begins at 393216.
+What it has not handed out within these changes too often for a table: delegated files tell.
+"""
 
 _FIRST = [first for first, _, _ in ASNS]
+_EDGES = np.array([edge for first, last, _ in ASNS for edge in (first, last + 1)], np.uint64)
 
 
 def special_asn(asn: int) -> Special | None:
@@ -141,3 +153,13 @@ def special_asn(asn: int) -> Special | None:
     """
     place = bisect_right(_FIRST, asn) - 1
     return ASNS[place][2] if place >= 0 and asn <= ASNS[place][1] else None
+
+
+def special_asns(asns: npt.NDArray[np.uint32]) -> npt.NDArray[np.bool_]:
+    """Which AS numbers are reserved, as bool [n].
+
+    >>> special_asns(np.array([64512, 13335], np.uint32)).tolist()
+    [True, False]
+    """
+    inside: npt.NDArray[np.bool_] = np.searchsorted(_EDGES, asns, "right") % 2 == 1
+    return inside

@@ -26,8 +26,14 @@ WIDTHS: dict[Family, int] = {4: 32, 6: 128}
 DEPTH = 4
 """Bits that the prefixes of a world differ in: few, so that they nest and collide."""
 
-BASES: dict[Family, list[tuple[int, int]]] = {4: [(0, 0), (28, 10 << 24)], 6: [(0, 0), (62, 0x2001 << 112)]}
-"""Where a world lies: (length, address) of what all its prefixes lie in; 62: across the two words."""
+BASES: dict[Family, list[tuple[int, int]]] = {
+    4: [(0, 0), (28, 10 << 24), (28, 11 << 24)],
+    6: [(0, 0), (62, 0x2A00 << 112), (30, 0x20010DB8 << 96)],
+}
+"""Where a world lies: (length, address) of what all its prefixes lie in; 62: across the two words.
+
+Two have reserved blocks, two lie in one, two have none.
+"""
 
 
 @st.composite

@@ -187,7 +187,7 @@ def test_aspa_needs_aspas_and_dumps_that_can_be_read_twice(files, tmp_path, caps
     Snapshot.from_vrps(VRPS, aspas=[Aspa(64496, (64497,))]).save(vrps)
     code, _, err = run(capsys, "audit", files[0], "--vrps", vrps, "--aspa", "downstream")
     assert code == 2
-    assert err.endswith("CSV has no AS paths: expected MRT\n")
+    assert err.endswith("expected an MRT dump, CSV has no AS paths\n")
 
 
 @pytest.mark.realdata

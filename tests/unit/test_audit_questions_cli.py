@@ -8,18 +8,18 @@ import pytest
 from rov import Prefix, Snapshot, Vrp, cli, load, rib, slurm
 
 VRPS = [
-    Vrp(Prefix.parse("192.0.2.0/24"), 24, 64496),
-    Vrp(Prefix.parse("198.51.100.0/23"), 24, 64497),
-    Vrp(Prefix.parse("203.0.113.0/24"), 24, 0),
+    Vrp(Prefix.parse("12.0.2.0/24"), 24, 1496),
+    Vrp(Prefix.parse("18.51.100.0/23"), 24, 1497),
+    Vrp(Prefix.parse("23.0.113.0/24"), 24, 0),
 ]
 
 ROUTES = """prefix,origin,peers
-192.0.2.0/24,64496,9
-192.0.2.0/25,64496,1
-198.51.100.0/24,64498,3
-203.0.113.0/24,64499,1
-2001:db8::/32,64496,9
-2001:db8::/33,64497,2
+12.0.2.0/24,1496,9
+12.0.2.0/25,1496,1
+18.51.100.0/24,1498,3
+23.0.113.0/24,1499,1
+2a00:db8::/32,1496,9
+2a00:db8::/33,1497,2
 """
 
 
@@ -39,20 +39,20 @@ def files(tmp_path):
 
 
 def test_whatif_adds_and_removes(files, capsys):
-    change = ("--add", "AS64496,2001:db8::/32", "--remove", "64496,192.0.2.0/24,24")
+    change = ("--add", "AS1496,2a00:db8::/32", "--remove", "1496,12.0.2.0/24,24")
     code, out, err = run(capsys, "whatif", *files, *change, "--json")
     found = json.loads(out)
     assert (code, err, found["schema"]) == (0, "", "rov.audit.whatif/1")
     assert found["min_peers"] == 1
     steps = {(row["prefix"], row["origin"]): (row["before"], row["after"]) for row in found["rows"]}
     assert steps == {
-        ("192.0.2.0/24", 64496): ("valid", "not_found"),
-        ("192.0.2.0/25", 64496): ("invalid", "not_found"),
-        ("2001:db8::/32", 64496): ("not_found", "valid"),
-        ("2001:db8::/33", 64497): ("not_found", "invalid"),
+        ("12.0.2.0/24", 1496): ("valid", "not_found"),
+        ("12.0.2.0/25", 1496): ("invalid", "not_found"),
+        ("2a00:db8::/32", 1496): ("not_found", "valid"),
+        ("2a00:db8::/33", 1497): ("not_found", "invalid"),
     }
     assert found["rows"][-1]["class"] == "diverted_other_origin_valid"
-    assert found["rows"][-1]["causes"] == ["2001:db8::/32-32 AS64496"]
+    assert found["rows"][-1]["causes"] == ["2a00:db8::/32-32 AS1496"]
     assert found["summary"]["not_found -> invalid"] == 1
 
 
@@ -60,7 +60,7 @@ def test_whatif_adds_and_removes(files, capsys):
     ("fail_on", "code"), [("route", 1), ("to-invalid", 1), ("valid-to-invalid", 0), ("unreachable", 0)]
 )
 def test_whatif_fail_on(files, capsys, fail_on, code):
-    add = ("--add", "AS64496,2001:db8::/32")
+    add = ("--add", "AS1496,2a00:db8::/32")
     assert run(capsys, "whatif", *files, *add, "--fail-on", fail_on)[0] == code
 
 
@@ -68,11 +68,11 @@ def test_whatif_fail_on(files, capsys, fail_on, code):
     ("option", "message"),
     [
         ((), "expected --add, --remove or --slurm"),
-        (("--remove", "1,192.0.2.0/24"), "there is no such VRP"),
-        (("--add", "192.0.2.0/24"), "expected AS,PREFIX"),
-        (("--add", "1,192.0.2.1/24"), "host bits"),
-        (("--add", "1,192.0.2.0/24,33"), "expected a max length of 24 to 32"),
-        (("--add", "1,192.0.2.0/24,²"), "expected a max length of 24 to 32"),
+        (("--remove", "1,12.0.2.0/24"), "there is no such VRP"),
+        (("--add", "12.0.2.0/24"), "expected AS,PREFIX"),
+        (("--add", "1,12.0.2.1/24"), "host bits"),
+        (("--add", "1,12.0.2.0/24,33"), "expected a max length of 24 to 32"),
+        (("--add", "1,12.0.2.0/24,²"), "expected a max length of 24 to 32"),
     ],
 )
 def test_whatif_refuses(files, capsys, option, message):
@@ -82,32 +82,41 @@ def test_whatif_refuses(files, capsys, option, message):
 
 
 def test_a_suggestion_and_what_it_would_break(files, capsys):
-    code, out, _ = run(capsys, "suggest", *files, "--asn", 64496, "--json", "--fail-on", "unsafe")
+    code, out, _ = run(capsys, "suggest", *files, "--asn", 1496, "--json", "--fail-on", "unsafe")
     found = json.loads(out)
     assert code == 1
     assert [(row["prefix"], row["why"], row["safe"], row["would_invalidate"]) for row in found["rows"]] == [
-        ("192.0.2.0/25", "length", True, []),
-        ("2001:db8::/32", "not_covered", False, ["2001:db8::/33 AS64497"]),
+        ("12.0.2.0/25", "length", True, []),
+        ("2a00:db8::/32", "not_covered", False, ["2a00:db8::/33 AS1497"]),
     ]
+
+
+def test_no_roa_for_what_nobody_may_announce(tmp_path, capsys):
+    rib_file, vrps = tmp_path / "rib.csv", tmp_path / "vrps.snapshot"
+    rib_file.write_text("prefix,origin\n10.0.0.0/8,13335\n1.1.1.0/24,64512\n1.0.0.0/24,13335\n")
+    Snapshot.empty().save(vrps)
+    within = ("--prefix", "0.0.0.0/0", "--format", "krill")
+    code, out, _ = run(capsys, "suggest", rib_file, "--vrps", vrps, *within)
+    assert (code, out) == (0, "A: 1.0.0.0/24 => 13335\n")
 
 
 def test_suggestions_for_krill_and_slurm(files, capsys, tmp_path):
-    within = ("--prefix", "::/0", "--prefix", "192.0.2.0/24")
+    within = ("--prefix", "::/0", "--prefix", "12.0.2.0/24")
     code, out, err = run(capsys, "suggest", *files, *within, "--format", "krill")
     assert (code, err) == (0, "rov: 0 of 3 suggestions are not safe and left out\n")
     assert out.splitlines() == [
-        "A: 192.0.2.0/25 => 64496",
-        "A: 2001:db8::/32 => 64496",
-        "A: 2001:db8::/33 => 64497",
+        "A: 12.0.2.0/25 => 1496",
+        "A: 2a00:db8::/32 => 1496",
+        "A: 2a00:db8::/33 => 1497",
     ]
-    code, out, err = run(capsys, "suggest", *files, "--asn", 64496, "--format", "krill")
-    assert out.splitlines()[-1].startswith("# not safe, would make 1 routes invalid: A: 2001:db8::/32")
-    _, out, _ = run(capsys, "suggest", *files, "--asn", 64496, "--format", "slurm")
+    code, out, err = run(capsys, "suggest", *files, "--asn", 1496, "--format", "krill")
+    assert out.splitlines()[-1].startswith("# not safe, would make 1 routes invalid: A: 2a00:db8::/32")
+    _, out, _ = run(capsys, "suggest", *files, "--asn", 1496, "--format", "slurm")
     path = tmp_path / "local.json"
     path.write_text(out)
-    assert [str(entry) for entry in slurm.read(path).assertions] == ["192.0.2.0/25-25 AS64496"]
+    assert [str(entry) for entry in slurm.read(path).assertions] == ["12.0.2.0/25-25 AS1496"]
     code, out, _ = run(capsys, "whatif", *files, "--slurm", path, "--json")
-    assert [(row["prefix"], row["after"]) for row in json.loads(out)["rows"]] == [("192.0.2.0/25", "valid")]
+    assert [(row["prefix"], row["after"]) for row in json.loads(out)["rows"]] == [("12.0.2.0/25", "valid")]
 
 
 def test_suggest_wants_to_know_whose(files, capsys):
@@ -173,16 +182,16 @@ def test_paths_are_asked_of_mrt_only(files, capsys):
 def test_hijacks_and_what_clears_them(tmp_path, capsys):
     rib_file, vrps = tmp_path / "rib.csv", tmp_path / "vrps.snapshot"
     rows = [
-        "192.0.2.0/24,64400,90",
-        "192.0.2.0/25,64401,1",
-        "192.0.2.0/24,64402,50",
-        "192.0.2.128/25,64512,1",
+        "12.0.2.0/24,64400,90",
+        "12.0.2.0/25,64401,1",
+        "12.0.2.0/24,64402,50",
+        "12.0.2.128/25,64512,1",
     ]
     rib_file.write_text("\n".join(["prefix,origin,peers", *rows]) + "\n")
-    Snapshot.from_vrps([Vrp(Prefix.parse("192.0.2.0/24"), 24, 64400)]).save(vrps)
+    Snapshot.from_vrps([Vrp(Prefix.parse("12.0.2.0/24"), 24, 64400)]).save(vrps)
     relations, irr = tmp_path / "as-rel.txt", tmp_path / "irr.db"
     relations.write_text("# relations\n64400|64402|-1\n")
-    irr.write_text("% a dump\n\nroute: 192.0.2.0/25\ndescr: x\norigin:\n+ AS64401 # why\nsource: TEST\n")
+    irr.write_text("% a dump\n\nroute: 12.0.2.0/25\ndescr: x\norigin:\n+ AS64401 # why\nsource: TEST\n")
     base = ("hijacks", rib_file, "--vrps", vrps)
     code, out, _ = run(capsys, *base, "--json", "--fail-on", 100)
     scores = {row["origin"]: (row["kind"], row["score"]) for row in json.loads(out)["rows"]}

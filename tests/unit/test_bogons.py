@@ -7,7 +7,7 @@ import pytest
 
 from rov.audit.bogons import bogons, bogons_table
 from rov.reference import read_delegated
-from rov.reference.special import ASNS, ASSIGNED_IPV6, PREFIXES, REACHABLE, special_asn
+from rov.reference.special import ASNS, ASSIGNED_IPV6, PREFIXES, REACHABLE, special_asn, special_asns
 from rov.rib import RouteColumns, RouteTable, read_table
 
 
@@ -31,6 +31,8 @@ def columns(*routes):
         ("224.0.0.0/24", 13335, "prefix", "RFC 5771"),
         ("1.1.1.0/24", 64512, "origin", "RFC 6996"),
         ("1.1.1.0/24", 23456, "origin", "RFC 6793"),
+        ("1.1.1.0/24", 4199999999, "origin", "IANA AS numbers"),
+        ("192.88.99.2/32", 13335, "prefix", "RFC 6751"),
         ("2001:db8:1::/48", 13335, "prefix", "RFC 3849"),
         ("::ffff:10.0.0.0/120", 13335, "prefix", "RFC 4291"),
         ("3fff:100::/32", 13335, "prefix", "RFC 9637"),
@@ -55,6 +57,7 @@ def test_full_bogons(prefix, origin, what, source):
         ("192.31.196.0/24", 112),
         ("2001::/32", 6939),
         ("2002::/16", 6939),
+        ("192.88.99.0/24", 6939),
         ("2001:4:112::/48", 112),
         ("2620:4f:8000::/48", 112),
         ("2a00::/16", 0),
@@ -95,7 +98,9 @@ def test_the_tables_are_sound():
     assert edges == sorted(edges)
     for first, last, special in ASNS:
         assert special_asn(first) == special_asn(last) == special
-    assert [special_asn(asn) for asn in (1, 23455, 23457, 64495, 131072, 4199999999)] == [None] * 6
+    around = np.array(sorted({max(edge + step, 0) for edge in edges for step in (-1, 0, 1)})[:-1], np.uint64)
+    assert special_asns(around).tolist() == [special_asn(asn) is not None for asn in around.tolist()]
+    assert [special_asn(asn) for asn in (1, 112, 23455, 23457, 64495, 131072, 458751)] == [None] * 7
 
 
 @pytest.mark.realdata
