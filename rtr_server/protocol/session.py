@@ -34,6 +34,7 @@ from rtr_server.protocol.events import (
 )
 from rtr_server.protocol.faults import Fault, find_fault, octets_to_read
 from rtr_server.protocol.limits import JOIN_OCTETS, MAX_EVENTS, STALL_RETRIES, Limits
+from rtr_server.protocol.notices import Notices
 from rtr_server.protocol.outbox import Outbox
 from rtr_server.protocol.pdu import (
     VERSIONS,
@@ -43,7 +44,6 @@ from rtr_server.protocol.pdu import (
     ErrorReport,
     Header,
     PduType,
-    SerialNotify,
     SerialQuery,
 )
 from rtr_server.protocol.source import Response, Source
@@ -108,10 +108,7 @@ class CacheSession:
         self._partial_since: float | None = None
         self._progress_at = now
         self._eof = False
-        self._news = False
-        self._told: tuple[int, int] | None = None
-        self._named: int | None = None
-        self._notified_at: float | None = None
+        self._notices = Notices(source, self._limits.notify_interval)
         self._refusals = 0
         self.opened_at = now
         self.version: int | None = None
@@ -161,7 +158,7 @@ class CacheSession:
     def notify(self, now: float) -> None:
         """Something is new at the source: tell the router as soon as the protocol allows it."""
         self._now = now
-        self._news = True
+        self._notices.news = True
         self._offer_notify()
 
     def close(self, reason: Literal["restart", "shutdown", "stalled", "internal"], now: float) -> None:
@@ -292,7 +289,7 @@ class CacheSession:
         else:
             self._emit(QueryReceived(Kind.FULL))
         if not self._source.ready():
-            self._named = query.session_id if isinstance(query, SerialQuery) else None
+            self._notices.named = query.session_id if isinstance(query, SerialQuery) else None
             self._send_error(header.version, ErrorCode.NO_DATA_AVAILABLE, "no data available", pdu)
         elif isinstance(query, SerialQuery):
             self._answer_serial(query, pdu)
@@ -309,7 +306,7 @@ class CacheSession:
             response = self._source.diff(query.version, query.serial)
         if response is not None:
             return self._respond(Kind.DIFF, response)
-        self._named = None
+        self._notices.named = None
         self._send(CacheReset(query.version).encode())
         self._emit(CacheResetSent(query.serial))
         return None
@@ -335,34 +332,18 @@ class CacheSession:
         self._sending = None
         self.responses += 1
         self.serial = response.serial
-        self._told = (response.session_id, response.serial)
-        self._news = True
+        self._notices.responded(response.session_id, response.serial)
         self._emit(ResponseFinished(kind, response.serial, octets, self._now - started))
 
     def _offer_notify(self) -> None:
-        """Send a Serial Notify if there is news, the version is known, and the last is a minute old."""
-        if not self._news or self.version is None or self.closing or self._output or not self._source.ready():
+        """Send a Serial Notify if one is due; never within a response, nor before the first query."""
+        if self.version is None or self.closing or self._output:
             return
-        state = self._source.state(self.version)
-        if self._told == (state.session_id, state.serial) or self._view_unchanged(state.session_id):
-            self._news = False
-        elif self._notified_at is None or self._now >= self._notified_at + self._limits.notify_interval:
-            self._news = False
-            self._told = (state.session_id, state.serial)
-            self._notified_at = self._now
+        notify = self._notices.take(self.version, self.session_id, self.serial, self._now)
+        if notify is not None:
             self.notifies += 1
-            # The id that the router knows, even if it is not ours: its next query finds that out.
-            known = self._named if self.session_id is None else self.session_id
-            session_id = state.session_id if known is None else known
-            self._send(SerialNotify(self.version, session_id, state.serial).encode())
-            self._emit(NotifySent(state.serial))
-
-    def _view_unchanged(self, session_id: int) -> bool:
-        """Whether all that changed since the router's serial is payload that its version cannot carry."""
-        if self._stamp == VERSIONS[-1] or self.serial is None or self.session_id != session_id:
-            return False
-        response = self._source.diff(self._stamp, self.serial)
-        return response is not None and response.count == 0
+            self._send(notify.encode())
+            self._emit(NotifySent(notify.serial))
 
     # Output and end
 
@@ -418,6 +399,6 @@ class CacheSession:
                 timers.append((self._sending.started + limits.response, CloseReason.STALLED))
         elif self._partial_since is not None:
             timers.append((self._partial_since + limits.partial_pdu, CloseReason.PARTIAL_PDU))
-        if self._news and self._notified_at is not None and not self._output and self._source.ready():
-            timers.append((self._notified_at + limits.notify_interval, None))
+        if not self._output and (when := self._notices.deadline()) is not None:
+            timers.append((when, None))
         return timers

@@ -5,9 +5,10 @@
 The first octet of an input chooses the target, the second the size of the pieces in which the rest comes.
 
 What must hold, whatever the octets are. Decoder: a PDU, or PduError with a code that a version defines; what
-was decoded is decoded again from its encoding. Cache's end: no exception; what it sends is whole PDUs of
-What must hold, whatever the octets are. Decoder: a PDU, or PduError with a code that a version knows; what
-no exception; what it sends is whole PDUs; a snapshot appears only with an End of Data; memory is bounded.
+was decoded is decoded again from its encoding. Cache's end: no exception; what it sends is whole PDUs of the
+session's version, with errors that the version defines; what waits to be read is bounded; the end of file ends
+it. Router's end: no exception; what it sends is whole PDUs; a set is there only after an End of Data; what
+waits to be read is bounded; the end of file ends it.
 """
 
 import sys
