@@ -211,19 +211,26 @@ class Cache:
             self._systemd.ready()
 
     async def _reconfigure(self, path: Path) -> None:
-        """Take the file's configuration; whatever is wrong with it, the old one stays as a whole."""
+        """Take the file's configuration; whatever is wrong with it, the old one stays as a whole.
+
+        Files are read off the event loop: routers do not wait for certificates on a slow disk.
+        """
         try:
-            self._take(without_restart(self.config, await in_thread(lambda: usable(path))))
+            config = without_restart(self.config, await in_thread(lambda: usable(path)))
+            # Even of an unchanged file: certificates and keys are read anew.
+            web, routers = await in_thread(
+                lambda: (self.http.prepare(), self._server.prepare(config.transport))
+            )
         except (ConfigError, TransportError) as error:
             tell_refused(path, error)
+            return
+        self.http.take(web)
+        self._server.take(routers)
+        self._take(config)
 
     def _take(self, config: Config) -> None:
-        """First what can fail, then the change, which cannot."""
+        """The rest of a configuration whose files and sockets are in use; this cannot fail."""
         keys = changed_keys(self.config, config)
-        self.http.renew()
-        self._server.take(
-            self._server.prepare(config.transport)
-        )  # even unchanged: certificates are read anew
         if not keys:
             event(log, logging.INFO, "configuration unchanged", file=self._path)
             return

@@ -108,7 +108,7 @@ class Server:
     def prepare(self, settings: Transport) -> Prepared:
         """Read and bind all that other settings need; TransportError: it cannot be had, all is as it was.
 
-        Give it to ``take``, or all that was bound for it stays bound.
+        It reads files: call it in a thread. Give it to ``take``, or all that was bound for it stays bound.
         """
         return Prepared(settings, self._doors, self._inherited, self._keys)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from typing import TYPE_CHECKING
 
 from rtr_server.config.web import Http as Settings
@@ -20,7 +21,9 @@ MISSING = "HTTP needs packages that are not installed: pip install 'rovkit[http]
 
 
 class Http:
-    """In this order: ``open`` (TransportError), ``start`` in the event loop, ``renew``, ``close``.
+    """In this order: ``open`` (TransportError), ``start`` in the event loop, ``close``.
+
+    ``prepare`` and ``take`` renew the certificate in between.
 
     Where no address is configured, nothing of it does anything.
     """
@@ -57,10 +60,14 @@ class Http:
         """Where it is served."""
         return [] if self._server is None else self._server.urls
 
-    def renew(self) -> None:
-        """Read certificates again; TransportError."""
+    def prepare(self) -> ssl.SSLContext | None:
+        """Read the certificate again, in any thread; TransportError: it cannot be used, the old one stays."""
+        return None if self._server is None else self._server.read_certificate()
+
+    def take(self, context: ssl.SSLContext | None) -> None:
+        """Use what ``prepare`` gave from the next connection on."""
         if self._server is not None:
-            self._server.renew()
+            self._server.tls = context
 
     async def close(self) -> None:
         """End."""

@@ -33,14 +33,17 @@ ACCEPT_BURST = 1_000.0
 
 
 class HttpServer:
-    """Serves ``app``. In this order: ``open`` binds (TransportError), ``start``, ``close``."""
+    """Serves an ASGI application. Binds when it is made (TransportError); then ``start``, ``close``.
+
+    ``tls``: for connections to come, None: plain HTTP.
+    """
 
     def __init__(self, settings: Http, traffic: Traffic) -> None:
         self._settings = settings
         self._traffic = traffic
         self._state = ServerState()
         self._loop = asyncio.get_running_loop()
-        self._tls = _context(settings)
+        self.tls = _context(settings)
         self._listener: Listener | None = None
         self._opening: set[asyncio.Task[None]] = set()
         self._sockets = []
@@ -64,7 +67,7 @@ class HttpServer:
     @property
     def urls(self) -> list[str]:
         """The same as a person would write it into a browser."""
-        scheme = "http" if self._tls is None else "https"
+        scheme = "http" if self.tls is None else "https"
         return [f"{scheme}://{endpoint}/" for endpoint in self.endpoints]
 
     @property
@@ -96,10 +99,9 @@ class HttpServer:
         self._listener.start()
         event(log, logging.INFO, "serving HTTP", at=" ".join(self.urls))
 
-    def renew(self) -> None:
-        """Read certificate and key again; TransportError: they cannot be used, and the old ones stay."""
-        if self._tls is not None:
-            self._tls = _context(self._settings)
+    def read_certificate(self) -> ssl.SSLContext | None:
+        """Certificate and key as they are now, to be set as ``tls``; TransportError: they cannot be used."""
+        return _context(self._settings)
 
     def _accept(self, connection: object, peer: Endpoint) -> None:
         task = self._loop.create_task(self._open(connection))
@@ -108,12 +110,12 @@ class HttpServer:
 
     async def _open(self, connection: object) -> None:
         """Make it a connection; a handshake that fails is the client's affair."""
-        limits = {"ssl_handshake_timeout": self._settings.header_timeout} if self._tls else {}
+        limits = {"ssl_handshake_timeout": self._settings.header_timeout} if self.tls else {}
         try:
             await self._loop.connect_accepted_socket(
                 lambda: LimitedProtocol(self._config, self._state, self._settings, self._traffic),
                 connection,  # type: ignore[arg-type]
-                ssl=self._tls,
+                ssl=self.tls,
                 **limits,
             )
         except (OSError, ssl.SSLError) as error:

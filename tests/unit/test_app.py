@@ -18,6 +18,7 @@ from rtr_server.config import build_config
 from rtr_server.feed.feed import FeedError
 from rtr_server.protocol.client import NotifyReceived, RouterSession
 from rtr_server.protocol.events import ErrorReceived
+from rtr_server.transport import doors
 from tests.given_feed import GivenFeed
 
 ANYWHERE = {"address": "127.0.0.1:0"}
@@ -205,43 +206,65 @@ def test_without_data_routers_get_error_2_and_are_told_later():
     daemon(scenario, FeedError("network is down", temporary=True))
 
 
+def held_up(work):
+    """``work`` that waits, once it has begun, until it is told to go on; and both events."""
+    began, go_on = threading.Event(), threading.Event()
+
+    def wait(*arguments):
+        began.set()
+        assert go_on.wait(20)
+        return work(*arguments)
+
+    return wait, began, go_on
+
+
 def test_the_loop_is_not_blocked_by_a_load():
     async def scenario(cache, feed):
-        load = feed.load
-        feed.load = lambda: (time.sleep(0.5), load())[1]
+        feed.load, began, go_on = held_up(feed.load)
         feed.tell(vrps(1, 2))
-        await asyncio.sleep(0.05)
-        loop = asyncio.get_running_loop()
-        began = loop.time()
+        assert await asyncio.to_thread(began.wait, 20)
         async with Router(cache.endpoints[0], 1) as router:
             assert asns((await router.until(SnapshotReceived)).snapshot) == [1]
-        assert loop.time() - began < 0.3
+        go_on.set()
         await settled(lambda: asns(cache.history.snapshot) == [1, 2])
 
     daemon(scenario, vrps(1))
 
 
+def test_the_loop_is_not_blocked_by_the_certificates_of_a_reload(tmp_path, monkeypatch, caplog):
+    file = tmp_path / "rtr-server.toml"
+    file.write_text(f'[[listen]]\naddress = "{ANYWHERE["address"]}"\n[limits]\nnotify_interval = "50ms"\n')
+
+    async def scenario(cache, feed):
+        make_opener, began, go_on = held_up(doors.make_opener)
+        monkeypatch.setattr(doors, "make_opener", make_opener)
+        cache.reload()
+        assert await asyncio.to_thread(began.wait, 20)
+        async with Router(cache.endpoints[0], 1) as router:
+            await router.until(SnapshotReceived)
+        go_on.set()
+        await settled(lambda: "configuration unchanged" in caplog.text)
+
+    with caplog.at_level(logging.INFO):
+        daemon(scenario, vrps(1), path=file)
+
+
 def test_a_signal_during_the_first_load_ends_it():
     """A load that hangs, such as a download, does not hold the daemon."""
-    release = threading.Event()
-
-    class Hanging(GivenFeed):
-        def load(self):
-            release.wait(20)
-            return super().load()
 
     async def main():
-        cache = Cache(Hanging(vrps(1)), build_config({"listen": [ANYWHERE]}))
-        running = asyncio.create_task(cache.run())
-        await asyncio.sleep(0.1)
-        os.kill(os.getpid(), signal.SIGTERM)
-        await asyncio.wait_for(running, 2)
+        feed = GivenFeed(vrps(1))
+        feed.load, began, go_on = held_up(feed.load)
+        running = asyncio.create_task(Cache(feed, build_config({"listen": [ANYWHERE]})).run())
+        try:
+            assert await asyncio.to_thread(began.wait, 20)
+            os.kill(os.getpid(), signal.SIGTERM)
+            await asyncio.wait_for(running, 20)
+        finally:
+            go_on.set()
 
-    try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(main())
-    finally:
-        release.set()
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main())
 
 
 def test_an_optional_endpoint_may_be_missing(caplog):
