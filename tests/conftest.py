@@ -19,6 +19,7 @@ import hypothesis
 import pytest
 
 import rov
+from tests import ports
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = Path(os.environ.get("ROVKIT_DATA") or ROOT.parent / "shared" / "data")
@@ -81,21 +82,10 @@ def program() -> Callable[[str], str]:
     return find
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def free_port() -> Callable[[], int]:
-    """A TCP port of 127.0.0.1 that nobody listens on, another one at each call."""
-    given: set[int] = set()
-
-    def find() -> int:
-        while True:
-            with socket.socket() as probe:
-                probe.bind(("127.0.0.1", 0))
-                port = int(probe.getsockname()[1])
-            if port not in given:
-                given.add(port)
-                return port
-
-    return find
+    """A TCP port that nobody listens on, another one at each call."""
+    return ports.free_port
 
 
 @pytest.fixture(scope="session")

@@ -136,26 +136,13 @@ class Daemon:
 
 
 @pytest.fixture(scope="module")
-def ports():
-    """Free ports for daemons that live as long as a module of tests."""
-    import socket
-
-    def find():
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            return probe.getsockname()[1]
-
-    return find
-
-
-@pytest.fixture(scope="module")
-def start(ports, tmp_path_factory):
+def start(free_port, tmp_path_factory):
     """Start daemons that are ended after the module."""
     daemons = []
 
     def begin(config, directory=None):
         directory = directory or tmp_path_factory.mktemp("daemon")
-        daemon = Daemon(directory, ports(), config)
+        daemon = Daemon(directory, free_port(), config)
         daemons.append(daemon)
         daemon.logged(r"set loaded|no data yet|UPDATE HELD")
         return daemon

@@ -207,8 +207,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 
 @pytest.fixture(scope="module")
-def site(start, ports):
-    port = ports()
+def site(start, free_port):
+    port = free_port()
     site = Site(port)
     site.body = vrps()
     config = f'[[source]]\ntype = "url"\nurl = "http://127.0.0.1:{port}/vrps.json"\ntimeout = "2s"\n'
@@ -288,12 +288,12 @@ def test_clock_jumps(start, tmp_path):
     daemon.holds(GOOD + 1)
 
 
-def test_https(start, tmp_path, ports):
+def test_https(start, tmp_path, free_port):
     """An authority from ``ca_file`` is taken; a certificate of another one is refused, in words."""
     authority, other = trustme.CA(), trustme.CA()
     for name, issuer in (("ca", authority), ("other", other)):
         issuer.cert_pem.write_to_path(tmp_path / f"{name}.pem")
-    site = Site(ports())
+    site = Site(free_port())
     site.body = vrps()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(context)

@@ -53,7 +53,7 @@ def test_rtr_in_rtr_out(start, tmp_path):
     assert cache.held() == GOOD + 3
 
 
-def test_tls_upstream(start, tmp_path):
+def test_tls_upstream(start, tmp_path, free_port):
     """With certificates of both ends; one that our authority has not signed is refused, and the log tells."""
     authority, other = trustme.CA(), trustme.CA()
     paths = {}
@@ -69,9 +69,7 @@ def test_tls_upstream(start, tmp_path):
             blob.write_to_path(paths[name], append=number > 0)
     file = tmp_path / "vrps.json"
     file.write_bytes(vrps())
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     start(
         f'[[listen]]\naddress = "127.0.0.1:{port}"\n[listen.tls]\ncertificate = "{paths["server"]}"\n'
         f'key = "{paths["server.key"]}"\nclient_ca = "{paths["ca"]}"\n'
@@ -85,11 +83,11 @@ def test_tls_upstream(start, tmp_path):
 
 
 @pytest.mark.interop
-def test_stayrtr_as_upstream(start, program, tmp_path, ports):
+def test_stayrtr_as_upstream(start, program, tmp_path, free_port):
     """Another implementation at the other end, which loads its file again each second."""
     file = tmp_path / "vrps.json"
     file.write_bytes(vrps())
-    port, metrics = ports(), ports()
+    port, metrics = free_port(), free_port()
     command = [program("stayrtr"), "-cache", str(file), "-bind", f"127.0.0.1:{port}", "-checktime=false"]
     command += ["-refresh", "1", "-metrics.addr", f"127.0.0.1:{metrics}"]
     with (tmp_path / "stayrtr.log").open("wb") as log:

@@ -113,10 +113,3 @@ def parse_vrp(text: str) -> rov.Vrp:
     """The way back from ``vrp_text``."""
     prefix, max_length, asn = re.split("-| AS", text)
     return rov.Vrp(rov.Prefix.parse(prefix), int(max_length), int(asn))
-
-
-def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

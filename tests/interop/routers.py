@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import TypeAlias
 
 import rov
-from tests.interop.processes import START_SECONDS, Process, free_port, parse_vrp, vrp_text
+from tests.interop.processes import START_SECONDS, Process, parse_vrp, vrp_text
+from tests.ports import free_port
 
 Programs: TypeAlias = Callable[[str], str]
 """The fixture ``program``: the path of a program by its name."""

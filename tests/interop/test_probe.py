@@ -7,7 +7,8 @@ import time
 
 import pytest
 
-from tests.interop.processes import Process, free_port, wait_until
+from tests.interop.processes import Process, wait_until
+from tests.ports import free_port
 
 pytestmark = pytest.mark.interop
 

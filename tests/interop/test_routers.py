@@ -10,6 +10,7 @@ import random
 import re
 import shutil
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -108,19 +109,28 @@ SAMPLE = 1000
 
 
 @pytest.mark.realdata
-@pytest.mark.parametrize("client", ["FRR", "OpenBGPD", "GoBGP"])
-def test_the_real_set_and_the_next(
-    client, start, start_cache, first_set, second_set, first_texts, second_texts
-):
-    """BIRD and rtrclient hold it in tests of their own. Tables of this size are read once: that is slow."""
-    cache = start_cache(first_set, "--ignore-expiry", *timers(client))
+def test_the_real_set_and_the_next(start, start_cache, first_set, second_set, first_texts, second_texts):
+    """Three routers of one cache, side by side: their tables of this size are read once, as that is slow.
+
+    BIRD and rtrclient hold it in tests of their own.
+    """
+    cache = start_cache(first_set, "--ignore-expiry", *timers("OpenBGPD"))
     changed = first_texts ^ second_texts
     sample = changed | set(random.Random(SAMPLE).sample(sorted(first_texts), SAMPLE))
-    router = start(client, cache.port, sample)
-    wait_until(lambda: router.has(first_texts), "as many VRPs as the first set are there")
-    assert router.holds(first_texts)
+    routers, absent = {}, None
+    for client in ("FRR", "OpenBGPD", "GoBGP"):
+        try:
+            routers[client] = start(client, cache.port, sample)
+        except pytest.skip.Exception as skipped:
+            absent = skipped
+    if not routers:
+        raise absent
+    for client, router in routers.items():
+        wait_until(partial(router.has, first_texts), f"{client} has as many VRPs as the first set")
+        assert router.holds(first_texts), client
     cache.replace(second_set)
-    wait_until(lambda: router.has(second_texts), "as many VRPs as the second set are there")
+    for client, router in routers.items():
+        wait_until(partial(router.has, second_texts), f"{client} has as many VRPs as the second set")
 
 
 def restart(cache, content, router, forget=None):

@@ -17,7 +17,8 @@ import pytest
 
 from rtr_server.endpoint import Endpoint
 from rtr_server.tools.dump import DumpError, fetch
-from tests.interop.processes import Process, free_port, wait_until
+from tests.interop.processes import Process, wait_until
+from tests.ports import free_port
 
 SECONDS = float(os.environ.get("ROVKIT_SOAK_SECONDS", "24"))
 ROUTERS = int(os.environ.get("ROVKIT_SOAK_ROUTERS", "1000"))
