@@ -86,6 +86,7 @@ def _summary(report: simulator.Report) -> dict[str, object]:
     return {
         "routers": report.plan.routers,
         "synchronized": len(report.sync_seconds),
+        "by_version": msgspec.to_builtins(report.versions),
         **times,
         "elapsed_seconds": round(report.elapsed, 3),
         "octets": report.octets,

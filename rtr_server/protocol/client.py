@@ -118,7 +118,8 @@ class RouterSession:
     Begins with a Serial Query where ``session_id`` and ``serial`` of earlier data are given, else with a
     Reset Query. After each call the owner sends ``data_to_send``, takes ``events``, closes the connection
     when ``closing`` is true, and calls ``tick`` at ``deadline()``. No input makes it raise. After the end
-    of file before any answer, ``retry_version`` is the version to try on a new connection, if any.
+    of file before any answer, ``retry_version`` is the version to try on a new connection, if any: the one
+    that the cache told by Error 4 before it closed, else the one below.
 
     >>> RouterSession(version=1, now=0.0).data_to_send().hex()
     '0102000000000008'
@@ -153,6 +154,7 @@ class RouterSession:
         self._events: list[RouterEvent] = []
         self._full = False
         self._lowered = False
+        self._told_version = False
         self._response_id = 0
         self._noted: int | None = None
         self._poll_at = now
@@ -197,7 +199,9 @@ class RouterSession:
         self._now = now
         if self.closing:
             return
-        if not self.negotiated and self.version > self._min_version:
+        if not self.negotiated and self._told_version:
+            self.retry_version = self.version
+        elif not self.negotiated and self.version > self._min_version:
             self.retry_version = self.version - 1
         self._close(CloseReason.END_OF_FILE)
 
@@ -312,6 +316,7 @@ class RouterSession:
         self._events.append(ErrorReceived(pdu.version, pdu.code, pdu.text))
         lowered, self._lowered = self._lowered, False
         if pdu.code == ErrorCode.UNSUPPORTED_PROTOCOL_VERSION and lowered:
+            self._told_version = True
             self.state = RouterState.IDLE
             self.query(self._now)
         elif pdu.code == ErrorCode.NO_DATA_AVAILABLE and self.state is RouterState.ASKED:

@@ -29,7 +29,7 @@ from rtr_server.protocol.client import (
     RouterEvent,
     RouterSession,
 )
-from rtr_server.protocol.errors import code_label
+from rtr_server.protocol.errors import ErrorCode, code_label
 from rtr_server.protocol.events import Closed, ErrorReceived, ErrorSent
 from rtr_server.protocol.pdu import VERSIONS, ErrorReport, ResetQuery, SerialNotify
 
@@ -86,6 +86,7 @@ class Report(msgspec.Struct):
     refused: int = 0
     lost: int = 0
     errors: dict[str, int] = {}
+    versions: dict[str, int] = {}
     serials: dict[str, int] = {}
     different: list[str] = []
 
@@ -106,12 +107,13 @@ class Report(msgspec.Struct):
 
 
 class Router(asyncio.Protocol):
-    """A healthy router; ``load`` is told what it gets."""
+    """A healthy router; ``load`` is told what it gets. ``began``: when it connected first, if not now."""
 
-    def __init__(self, load: Load) -> None:
+    def __init__(self, load: Load, version: int, began: float | None = None) -> None:
         self._load = load
         self._loop = asyncio.get_running_loop()
-        self._began = self._loop.time()
+        self.version = version
+        self.began = self._loop.time() if began is None else began
         self._transport: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._digest: Digest = (0, 0)
@@ -126,7 +128,7 @@ class Router(asyncio.Protocol):
         """Ask for everything."""
         self._transport = cast(asyncio.Transport, transport)
         self._load.open.add(self)
-        self.session = RouterSession(version=self._load.plan.version, now=self._loop.time())
+        self.session = RouterSession(version=self.version, now=self._loop.time())
         self._after()
 
     def data_received(self, data: bytes) -> None:
@@ -137,11 +139,13 @@ class Router(asyncio.Protocol):
         self._after()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """A healthy router has no reason to lose its connection before the end."""
+        """A healthy router has no reason to lose its connection before the end, but for its version."""
         if self._timer is not None:
             self._timer.cancel()
         self._load.open.discard(self)
-        self._load.gone(self)
+        if self.session is not None:
+            self.session.receive_eof(self._loop.time())
+            self._load.gone(self, self.session.retry_version)
 
     def close(self) -> None:
         """The end of the simulation."""
@@ -171,6 +175,7 @@ class Router(asyncio.Protocol):
             self._after()
 
     def _take(self, event: RouterEvent) -> None:
+        assert self.session is not None
         count, crc = self._digest
         match event:
             case ResponseBegan():
@@ -185,6 +190,8 @@ class Router(asyncio.Protocol):
                 self._finish(event)
             case NotifyReceived():
                 self._load.report.notifies += 1
+            case ErrorReceived(_, ErrorCode.UNSUPPORTED_PROTOCOL_VERSION, _) if not self.session.closing:
+                pass  # negotiation: it has asked again in the version that it was told
             case ErrorReceived(_, code, _) | ErrorSent(_, code, _):
                 side = "received" if isinstance(event, ErrorReceived) else "sent"
                 self._load.count_error(f"{side} error {code} ({code_label(code)})")
@@ -198,7 +205,7 @@ class Router(asyncio.Protocol):
         self._serial = event.serial
         if not self.synced:
             self.synced = True
-            self._load.synced(self, self._loop.time() - self._began)
+            self._load.synced(self, self.session.version, self._loop.time() - self.began)
         elif self._digest[0] or self._full:
             self._load.report.updates += 1
 
@@ -285,6 +292,8 @@ class Load:
         self._digests: dict[Key, Digest] = {}
         self.ending = False
         self._failed = 0
+        self._spoken: set[int] = set()
+        self._again: set[asyncio.Task[None]] = set()
 
     async def run(self) -> Report:
         """Connect all, wait until the healthy ones have their set, then ``duration`` seconds more."""
@@ -295,7 +304,7 @@ class Load:
         trouble = [asyncio.create_task(_broken(self, number)) for number in range(self.plan.broken)]
         watching = asyncio.create_task(self._watch())
         kinds = [SlowRouter] * self.plan.slow + [Router] * self.plan.routers
-        await asyncio.gather(*(self._connect(kind) for kind in kinds))
+        await asyncio.gather(*(self._connect(kind, self.plan.version) for kind in kinds))
         try:
             async with asyncio.timeout(max(0.0, began + self.plan.timeout - loop.time())):
                 if self.plan.routers:
@@ -305,15 +314,17 @@ class Load:
         self.report.elapsed = loop.time() - began
         if self.plan.duration:
             await asyncio.sleep(self.plan.duration)
-        await self._end([*trouble, watching])
+        await self._end([*trouble, watching, *self._again])
         return self.report
 
-    async def _connect(self, kind: type[Router]) -> None:
+    async def _connect(self, kind: type[Router], version: int, began: float | None = None) -> None:
         loop = asyncio.get_running_loop()
         async with self._ramp:
             try:
                 async with asyncio.timeout(self.plan.timeout):
-                    transport, _ = await loop.create_connection(lambda: kind(self), *self.endpoint)
+                    transport, _ = await loop.create_connection(
+                        lambda: kind(self, version, began), *self.endpoint
+                    )
             except (OSError, TimeoutError):
                 self.report.refused += 1
                 if kind is Router:
@@ -350,8 +361,10 @@ class Load:
             if what not in self.report.different:
                 self.report.different.append(what)
 
-    def synced(self, router: Router, seconds: float) -> None:
+    def synced(self, router: Router, version: int, seconds: float) -> None:
         """A healthy router has its first set."""
+        self._spoken.add(version)
+        self.report.versions[str(version)] = self.report.versions.get(str(version), 0) + 1
         self.report.sync_seconds.append(seconds)
         self._look()
 
@@ -368,9 +381,18 @@ class Load:
         """An Error Report, from either end."""
         self.report.errors[what] = self.report.errors.get(what, 0) + 1
 
-    def gone(self, router: Router) -> None:
-        """A connection has ended."""
-        if not self.ending and type(router) is Router:
+    def gone(self, router: Router, lower: int | None) -> None:
+        """A connection has ended; ``lower``: the version to try then, since no answer came in this one.
+
+        A cache that others have in this version has not closed because of it.
+        """
+        if self.ending:
+            return
+        if lower is not None and router.version not in self._spoken:
+            task = asyncio.create_task(self._connect(type(router), lower, router.began))
+            self._again.add(task)
+            task.add_done_callback(self._again.discard)
+        elif type(router) is Router:
             self.report.lost += 1
             if not router.synced:
                 self._fail()

@@ -11,6 +11,8 @@ from rov import Prefix, Snapshot, Vrp
 from rtr_server.cache.history import History
 from rtr_server.cli import main
 from rtr_server.endpoint import Endpoint
+from rtr_server.protocol.errors import ErrorCode
+from rtr_server.protocol.pdu import ErrorReport
 from rtr_server.protocol.session import CacheSession
 from rtr_server.tools.load import MISCHIEF, Load, Plan
 
@@ -18,24 +20,31 @@ SET = Snapshot.from_vrps([Vrp(Prefix(4, number << 8, 24), 24, number) for number
 
 
 class Cache(asyncio.Protocol):
-    """Our session behind a socket; ``twist(number, octets)`` changes what connection ``number`` gets."""
+    """Our session behind a socket; ``twist(number, octets)`` changes what connection ``number`` gets.
+
+    ``closes``: what it sends, before it closes the connection, to a version that it does not speak.
+    """
 
     connections = 0
     live: set["Cache"]
 
-    def __init__(self, history, twist):
-        self.history, self.twist = history, twist
+    def __init__(self, history, twist, highest=2, closes=None):
+        self.history, self.twist, self.highest, self.closes = history, twist, highest, closes
 
     def connection_made(self, transport):
         Cache.connections += 1
         self.number, self.transport = Cache.connections, transport
-        self.session = CacheSession(self.history, now=0.0)
+        self.session = CacheSession(self.history, now=0.0, max_version=self.highest)
         Cache.live.add(self)
 
     def connection_lost(self, exc):
         Cache.live.discard(self)
 
     def data_received(self, data):
+        if self.closes is not None and data[0] > self.highest:
+            self.transport.write(self.closes)
+            self.transport.close()
+            return
         self.session.receive_data(data, 0.0)
         self.flush()
 
@@ -48,13 +57,14 @@ class Cache(asyncio.Protocol):
             self.transport.close()
 
 
-def simulate(plan, twist=lambda number, octets: octets, during=None):
-    """The report of a simulation; ``during`` runs beside it, with the history."""
+def simulate(plan, twist=lambda number, octets: octets, during=None, kind=Cache, **speaks):
+    """The report of a simulation; ``during`` runs beside it, with the history; ``speaks``: as Cache."""
     Cache.connections, Cache.live = 0, set()
 
     async def main():
         history = History({0: 1, 1: 2, 2: 3}, 7, snapshot=SET)
-        server = await asyncio.get_running_loop().create_server(lambda: Cache(history, twist), "127.0.0.1", 0)
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(lambda: kind(history, twist, **speaks), "127.0.0.1", 0)
         beside = asyncio.create_task(during(history)) if during else None
         report = await Load(Endpoint(*server.sockets[0].getsockname()), plan).run()
         if beside:
@@ -66,6 +76,12 @@ def simulate(plan, twist=lambda number, octets: octets, during=None):
         return runner.run(main())
 
 
+async def until(condition):
+    """Wait until it holds; the simulation around it has a time limit."""
+    while not condition():  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+
+
 @pytest.mark.parametrize("version", [0, 1, 2])
 def test_all_get_the_set(version):
     report = simulate(Plan(routers=30, version=version))
@@ -73,6 +89,40 @@ def test_all_get_the_set(version):
     assert len(report.sync_seconds) == 30
     assert report.serials == {"7": 30}
     assert report.octets == 30 * (8 + len(SET) * 20 + (24 if version else 12))
+
+
+@pytest.mark.parametrize("highest", [0, 1])
+@pytest.mark.parametrize("how", ["error 4", "error 4 and the end", "the end"])
+def test_a_cache_of_an_older_version_is_followed_down(highest, how):
+    told = ErrorReport(highest, ErrorCode.UNSUPPORTED_PROTOCOL_VERSION).encode()
+    closes = {"error 4": None, "error 4 and the end": told, "the end": b""}[how]
+    report = simulate(Plan(routers=10, slow=2), highest=highest, closes=closes)
+    assert report.healthy, report
+    assert report.versions == {str(highest): 10}
+
+
+def test_a_close_where_others_are_served_is_a_lost_connection():
+    """One router gets no answer; when the others have theirs, its connection ends without a word."""
+
+    class Picky(Cache):
+        def data_received(self, data):
+            if self.number != 6:
+                super().data_received(data)
+
+    async def turn_away(history):
+        await until(lambda: sum(cache.session.responses for cache in Cache.live) == 5)
+        history.update(Snapshot.from_vrps(list(SET.vrps())[:-1]), 1.0)
+        for cache in Cache.live:
+            cache.session.notify(1.0)
+            cache.flush()
+        # Who asks again has seen the end of the first response.
+        await until(lambda: sum(cache.session.queries for cache in Cache.live) == 10)
+        for cache in tuple(Cache.live):
+            if cache.number == 6:
+                cache.transport.close()
+
+    report = simulate(Plan(routers=6), during=turn_away, kind=Picky)
+    assert (report.versions, report.lost, report.healthy) == ({"2": 5}, 1, False)
 
 
 def test_slow_and_broken_ones_are_no_failure():
@@ -83,8 +133,7 @@ def test_slow_and_broken_ones_are_no_failure():
 
 def test_a_delta_is_followed():
     async def change(history):
-        while len(Cache.live) < 10 or any(cache.session.responses == 0 for cache in Cache.live):  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
+        await until(lambda: sum(cache.session.responses > 0 for cache in Cache.live) == 10)
         history.update(Snapshot.from_vrps(list(SET.vrps())[:-1]), 1.0)
         for cache in Cache.live:
             cache.session.notify(1.0)

@@ -196,6 +196,17 @@ def test_end_of_file_before_an_answer_suggests_a_lower_version():
     assert (session.retry_version, lowest.retry_version, known.retry_version) == (1, None, None)
 
 
+def test_end_of_file_after_error_4_suggests_the_version_that_was_told():
+    """RFC 8210 has the cache close the connection after Error 4."""
+    session = asked(2)
+    give(session, ErrorReport(0, 4))
+    session.receive_eof(2.0)
+    assert session.retry_version == 0
+    told_again = asked(0)
+    give(told_again, ErrorReport(0, 4))
+    assert (told_again.closing, told_again.retry_version) == (True, None), "nothing is tried for ever"
+
+
 # The course of a session
 
 
