@@ -6,9 +6,9 @@ The first octet of an input chooses the target, the second the size of the piece
 
 What must hold, whatever the octets are. Decoder: a PDU, or PduError with a code that a version defines; what
 was decoded is decoded again from its encoding. Cache's end: no exception; what it sends is whole PDUs of the
-session's version, with errors that the version defines; what waits to be read is bounded; the end of file ends
-it. Router's end: no exception; what it sends is whole PDUs; a set is there only after an End of Data; what
-waits to be read is bounded; the end of file ends it.
+session's version, with errors that the version defines; what waits to be read is bounded; the end of file
+ends it. Router's end: no exception; what it sends is whole PDUs; a set is there only after an End of Data;
+what waits to be read is bounded; the end of file ends it.
 """
 
 import sys
