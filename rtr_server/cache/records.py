@@ -7,8 +7,10 @@ for all of them, in their order.
 from __future__ import annotations
 
 import hashlib
+import struct
 from collections.abc import Iterator
-from typing import Any, Literal, TypeVar
+from itertools import chain, groupby
+from typing import Any, Literal, TypeAlias, TypeVar
 
 import msgpack
 import msgspec
@@ -29,6 +31,15 @@ _LAYOUT: dict[Literal[4, 6], tuple[tuple[str, str], ...]] = {
     6: (("address", "<u8"), *_REST),
 }
 """The columns as octets: numpy's, in the byte order that is stated here whatever the machine's own."""
+
+LARGE = 1 << 16
+"""Octets that are never copied: a copy of 16 MB would stop every other thread for ten milliseconds."""
+
+_BIN_32 = struct.Struct(">BI")
+"""How msgpack begins octets whose number takes four."""
+
+Pieces: TypeAlias = list[bytes | memoryview]
+"""Octets one after the other."""
 
 Content = TypeVar("Content", bound=msgspec.Struct)
 
@@ -122,11 +133,12 @@ class Step(msgspec.Struct, frozen=True):
         return Delta(self.withdrawn.snapshot(), self.announced.snapshot())
 
 
-def _octets(columns: VrpColumns) -> tuple[bytes, ...]:
-    return tuple(
-        getattr(columns, name).astype(layout, copy=False).tobytes()
-        for name, layout in _LAYOUT[columns.family]
+def _octets(columns: VrpColumns) -> tuple[Any, ...]:
+    """The columns as memoryviews, in place where the machine has their byte order."""
+    stored = (
+        np.ascontiguousarray(getattr(columns, name), layout) for name, layout in _LAYOUT[columns.family]
     )
+    return tuple(column.reshape(-1).view(np.uint8).data for column in stored)
 
 
 def _columns(octets: tuple[bytes, ...], family: Literal[4, 6]) -> list[npt.NDArray[Any]]:
@@ -139,20 +151,59 @@ def _columns(octets: tuple[bytes, ...], family: Literal[4, 6]) -> list[npt.NDArr
     return columns
 
 
-def seal(before: bytes, content: msgspec.Struct) -> tuple[bytes, bytes]:
-    """The seal of a record after the one that is sealed by ``before``, and the record's octets.
+def seal(before: bytes, content: msgspec.Struct) -> tuple[bytes, Pieces]:
+    """The seal of a record after the one that is sealed by ``before``, and the record's octets, in pieces.
 
     >>> len(seal(b"", Remembered((1, 2, 3)))[0]) == SEAL_OCTETS
     True
     """
-    body = msgpack.packb(msgspec.to_builtins(content, builtin_types=(bytes,)))
+    body = _packed(msgspec.to_builtins(content, builtin_types=(bytes, memoryview)))
     sealed = _seal(before, body)
-    return sealed, msgpack.packb([sealed, body])
+    head = b"\x92" + msgpack.packb(sealed) + _BIN_32.pack(0xC6, size(body))
+    return sealed, [head, *body]
 
 
-def _seal(before: bytes, body: bytes) -> bytes:
+def size(pieces: Pieces) -> int:
+    """How many octets they are together.
+
+    >>> size([b"abc", b"de"])
+    5
+    """
+    return sum(map(len, pieces))
+
+
+def joined(pieces: Pieces) -> Pieces:
+    """The same octets, with the small ones put together.
+
+    >>> joined([b"abc", b"de"])
+    [b'abcde']
+    """
+    found: Pieces = []
+    for is_large, group in groupby(pieces, lambda piece: len(piece) >= LARGE):
+        run = list(group)
+        found += run if is_large else [b"".join(run)]
+    return found
+
+
+def _packed(value: Any) -> Pieces:
+    """A value as msgpack: maps and lists of octets taken apart, for there are the large ones."""
+    packer = msgpack.Packer()
+    match value:
+        case dict():
+            items = (_packed(key) + _packed(item) for key, item in value.items())
+            return [packer.pack_map_header(len(value)), *chain.from_iterable(items)]
+        case [memoryview(), *_]:
+            return [packer.pack_array_header(len(value)), *chain.from_iterable(map(_packed, value))]
+        case memoryview() if len(value) >= LARGE:
+            return [_BIN_32.pack(0xC6, len(value)), value]
+        case _:
+            return [packer.pack(value)]
+
+
+def _seal(before: bytes, body: Pieces) -> bytes:
     hashed = hashlib.blake2b(before, digest_size=SEAL_OCTETS)
-    hashed.update(body)
+    for piece in body:
+        hashed.update(piece)
     return hashed.digest()
 
 
@@ -168,7 +219,7 @@ def bodies(octets: bytes) -> Iterator[tuple[bytes, bytes]]:
     while unpacker.tell() < len(octets):
         try:
             sealed, body = unpacker.unpack()
-            intact = sealed == _seal(before, body)
+            intact = sealed == _seal(before, [body])
         except (ValueError, TypeError, msgpack.UnpackException) as error:
             raise RecordError(f"octet {unpacker.tell()}: no record: {error}") from error
         if not intact:
@@ -180,7 +231,7 @@ def bodies(octets: bytes) -> Iterator[tuple[bytes, bytes]]:
 def read(body: bytes, kind: type[Content]) -> Content:
     """The content of a record's body; RecordError where it is of another kind.
 
-    >>> (_, body), = bodies(seal(b"", Remembered((1, 2, 3)))[1])
+    >>> (_, body), = bodies(b"".join(seal(b"", Remembered((1, 2, 3)))[1]))
     >>> read(body, Remembered).session_ids
     (1, 2, 3)
     """
@@ -193,7 +244,7 @@ def read(body: bytes, kind: type[Content]) -> Content:
 def read_one(octets: bytes, kind: type[Content]) -> Content:
     """The content of a file that is one record; RecordError where it is anything else.
 
-    >>> read_one(seal(b"", Remembered((1, 2, 3)))[1], Remembered).session_ids
+    >>> read_one(b"".join(seal(b"", Remembered((1, 2, 3)))[1]), Remembered).session_ids
     (1, 2, 3)
     """
     found = list(bodies(octets))

@@ -29,7 +29,7 @@ import msgspec
 from rov import Delta, RovError
 from rtr_server.cache import records
 from rtr_server.cache.history import History, new_history, new_ids
-from rtr_server.cache.records import Base, Head, RecordError, Remembered, SnapshotRecord, Step
+from rtr_server.cache.records import Base, Head, Pieces, RecordError, Remembered, SnapshotRecord, Step
 from rtr_server.logs import event
 from rtr_server.protocol.pdu import VERSIONS
 from rtr_server.protocol.source import Timing
@@ -261,7 +261,7 @@ class Store:
         before, made_at, delta = step
         sealed, octets = records.seal(journal.seal, Step.of(before, self._dated(made_at), delta))
         self._write(self.directory / journal.name, octets, at=journal.octets)
-        grown = msgspec.structs.replace(journal, octets=journal.octets + len(octets), seal=sealed)
+        grown = msgspec.structs.replace(journal, octets=journal.octets + records.size(octets), seal=sealed)
         self._commit(history, grown)
 
     def _rewrite(self, history: History) -> None:
@@ -272,15 +272,15 @@ class Store:
         steps = list(history.steps())
         base = Base(self._wall(), len(steps), SnapshotRecord.of(history.snapshot))
         sealed, octets = records.seal(b"", base)
-        parts = [octets]
+        content = list(octets)
         for before, made_at, delta in steps:
             sealed, octets = records.seal(sealed, Step.of(before, self._dated(made_at), delta))
-            parts.append(octets)
-        content = b"".join(parts)
+            content += octets
+        octets_in_all = records.size(content)
         name = f"journal-{max(self._numbers(), default=0) + 1}"
         self._write(self.directory / name, content)
         self._sync_names()
-        self._commit(history, _Journal(name, len(content), sealed, len(content), self._clock()))
+        self._commit(history, _Journal(name, octets_in_all, sealed, octets_in_all, self._clock()))
         self._sweep(name)
 
     def _commit(self, history: History, journal: _Journal) -> None:
@@ -336,22 +336,23 @@ class Store:
         """A time of the history's clock, which ends with the process, as unix seconds."""
         return self._wall() - (self._clock() - made_at)
 
-    def _replace(self, name: str, octets: bytes) -> None:
+    def _replace(self, name: str, octets: Pieces) -> None:
         """Put a whole file in the place of another; it is there for good on return."""
         unfinished = self.directory / (name + _UNFINISHED)
         self._write(unfinished, octets)
         self._disk.rename(unfinished, self.directory / name)
         self._sync_names()
 
-    def _write(self, path: Path, octets: bytes, at: int = 0) -> None:
+    def _write(self, path: Path, octets: Pieces, at: int = 0) -> None:
         """Write octets at a place of a file, which may be new, and see them on the disk."""
         flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | (0 if at else os.O_TRUNC)
         file = os.open(path, flags, 0o600)
         try:
-            left = memoryview(octets)
-            while left:
-                taken = self._disk.write(file, left, at)
-                left, at = left[taken:], at + taken
+            for piece in records.joined(octets):
+                left = memoryview(piece)
+                while left:
+                    taken = self._disk.write(file, left, at)
+                    left, at = left[taken:], at + taken
             self._disk.sync(file)
         finally:
             os.close(file)

@@ -12,6 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgpack
 import numpy as np
 import pytest
 
@@ -392,7 +393,7 @@ def test_a_head_cannot_name_a_file_elsewhere(life):
     outside = life.directory.parent / "outside"
     (life.directory / "journal-1").rename(outside)
     named = {name: getattr(crooked, name) for name in crooked.__struct_fields__} | {"journal": "../outside"}
-    head.write_bytes(records.seal(b"", records.Head(**named))[1])
+    head.write_bytes(b"".join(records.seal(b"", records.Head(**named))[1]))
     life.start()
     assert not life.history.ready()
     assert outside.exists()
@@ -599,3 +600,21 @@ def test_a_failure_is_said_with_its_reason(life, caplog):
     life.serve(SETS[0])
     said = [record.fields["error"] for record in caplog.records if record.getMessage() == "state not saved"]
     assert "No space left" in str(said[0])
+
+
+def test_large_columns_are_not_copied():
+    """What is written is one msgpack record all the same, the columns as they lie in memory."""
+    rows = 100_000
+    columns = VrpColumns.ipv4(np.arange(rows) << 8, np.full(rows, 24), np.full(rows, 24), np.full(rows, 1))
+    base = records.Base(1.5, 0, records.SnapshotRecord.of(Snapshot.build(columns)))
+    sealed, pieces = records.seal(b"before", base)
+    large = [piece for piece in pieces if isinstance(piece, memoryview)]
+    kept = (*columns.keys, columns.expires, columns.ta)
+    assert all(np.shares_memory(*pair) for pair in zip(large, kept, strict=True))
+    octets = b"".join(pieces)
+    assert b"".join(records.joined(pieces)) == octets
+    assert records.size(pieces) == len(octets)
+    read_seal, body = msgpack.unpackb(octets)
+    assert read_seal == sealed
+    again = records.read(body, records.Base).snapshot.snapshot()
+    assert again.ipv4.address.tolist() == columns.address.tolist()
