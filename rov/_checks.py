@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import operator
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, TypeVar
 
 from rov.errors import ArgumentError
 
 T = TypeVar("T")
+
+MAX_INT64 = 2**63 - 1
+"""What counts and times fit, as columns and files hold them."""
 
 LONGEST_SHOWN = 100
 """Characters of a wrong argument that stand in a message."""
@@ -40,6 +43,20 @@ def as_index(value: Any) -> int | None:
         return None
 
 
+def as_int(value: Any, name: str, least: int = 0, most: int = MAX_INT64) -> int:
+    """An integer within bounds, of whatever integer type.
+
+    >>> as_int(7.0, "count")
+    Traceback (most recent call last):
+    rov.errors.ArgumentError: count 7.0: expected an integer of 0 or more
+    """
+    number = as_index(value)
+    if number is None or not least <= number <= most:
+        expected = f"{least} or more" if number is None or number < least else f"{most} at most"
+        raise ArgumentError(f"{name} {shown(value)}: expected an integer of {expected}")
+    return number
+
+
 def as_kind(value: object, kind: type[T], name: str) -> T:
     """The value, which has to be of a kind.
 
@@ -50,6 +67,15 @@ def as_kind(value: object, kind: type[T], name: str) -> T:
     if not isinstance(value, kind):
         raise ArgumentError(f"{name}: expected {kind.__name__}, found {shown(value)}")
     return value
+
+
+def as_optional(value: T | None, kind: type[T], name: str) -> T | None:
+    """The value, which has to be of a kind, or None.
+
+    >>> as_optional(None, int, "count") is None
+    True
+    """
+    return None if value is None else as_kind(value, kind, name)
 
 
 def as_rows(values: Iterable[Any], kind: type[T], name: str) -> tuple[T, ...]:
@@ -69,6 +95,19 @@ def as_rows(values: Iterable[Any], kind: type[T], name: str) -> tuple[T, ...]:
         if not isinstance(row, kind):
             raise ArgumentError(f"{name} row {number}: expected {kind.__name__}, found {shown(row)}")
     return rows
+
+
+def as_iterable(values: Iterable[T], name: str) -> Iterator[T]:
+    """An iterator over what can be iterated over; what its items are is not looked at.
+
+    >>> as_iterable(7, "routes")
+    Traceback (most recent call last):
+    rov.errors.ArgumentError: routes: expected an iterable, found 7
+    """
+    try:
+        return iter(values)
+    except (TypeError, ValueError):
+        raise ArgumentError(f"{name}: expected an iterable, found {shown(values)}") from None
 
 
 def as_flag(value: Any, name: str) -> bool:
@@ -93,3 +132,15 @@ def as_path(value: str | os.PathLike[str]) -> str:
         return os.fsdecode(value)
     except TypeError:
         raise ArgumentError(f"path: expected a str or os.PathLike, found {shown(value)}") from None
+
+
+def as_paths(values: Any) -> list[str]:
+    """The names of files, of which one alone may be given as it is.
+
+    >>> as_paths("vrps.json"), as_paths(["a.json", "b.json"])
+    (['vrps.json'], ['a.json', 'b.json'])
+    """
+    given: tuple[Any, ...] = (
+        (values,) if isinstance(values, (str, os.PathLike)) else as_rows(values, object, "paths")
+    )
+    return [as_path(value) for value in given]

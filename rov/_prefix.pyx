@@ -182,8 +182,10 @@ cdef const char* utf8_of(object text, Py_ssize_t* size) except NULL:
         raise PrefixError(f"{text[:LONGEST_TEXT]!r}: a prefix is written in ASCII") from None
 
 
-def parse(str text not None):
+def parse(text not None):
     """Parse one prefix to (family, address, length); PrefixError if it is none or has host bits set.
+
+    text: a str, or of a kind of str such as numpy's.
 
     >>> parse("192.0.2.0/24")
     (4, 3221225984, 24)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -79,6 +79,18 @@ def as_addresses(values: Any, family: Family, name: str, count: int) -> npt.NDAr
         return as_column(values, np.uint32, name, (count,))
     given = as_integers(values, name)
     return as_column(given if given.size else np.zeros((0, 2), np.uint64), np.uint64, name, (count, 2))
+
+
+def picked(columns: Iterable[npt.NDArray[Any]], rows: Rows) -> list[npt.NDArray[Any]]:
+    """The rows of each column that a bool mask, an index column or a slice picks; ArgumentError for others.
+
+    >>> picked([np.array([1, 2])], slice(1))[0].tolist()
+    [1]
+    """
+    try:
+        return [column[rows] for column in columns]
+    except (IndexError, TypeError, ValueError, OverflowError, RecursionError):
+        raise ArgumentError(f"rows {shown(rows)}: expected a bool mask, row numbers or a slice") from None
 
 
 class VrpColumns:
@@ -182,11 +194,7 @@ class VrpColumns:
         >>> columns.take(np.array([False, True])).asn.tolist()
         [64497]
         """
-        try:
-            picked = [column[rows] for column in (*self.keys, self.expires, self.ta)]
-        except (IndexError, TypeError, ValueError, OverflowError, RecursionError):
-            raise ArgumentError(f"rows {shown(rows)}: expected a bool mask, row numbers or a slice") from None
-        return VrpColumns(self.family, *picked)
+        return VrpColumns(self.family, *picked((*self.keys, self.expires, self.ta), rows))
 
     def vrps(self) -> Iterator[Vrp]:
         """Each row as a Vrp.

@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from rov._checks import as_iterable, as_kind
 from rov.causes import causes
 from rov.columns import VrpColumns
 from rov.delta import Delta
@@ -52,7 +53,8 @@ class RouteDiff:
     """The states of routes before and after: ``matrix`` counts them, ``changes`` names those that differ.
 
     ``matrix`` is int64 [3, 3], the State before down and after across, in the order of their values;
-    ``judged_twice`` is how many routes lay under a VRP that came or went.
+    ``judged_twice`` is how many routes lay under a VRP that came or went. ArgumentError: no Snapshots, no
+    RouteBatches.
 
     >>> from rov.types import Prefix, Vrp
     >>> new = Snapshot.from_vrps([Vrp(Prefix.parse("192.0.2.0/24"), 24, 64496)])
@@ -73,11 +75,11 @@ class RouteDiff:
         self._changed: list[_Changed] = []
         touched, now = VrpIndex(withdrawn | announced), VrpIndex(new)
         earlier = VrpIndex(old) if len(touched) else touched
-        for batch in routes:
+        for batch in as_iterable(routes, "routes"):
             self._count(batch, touched, earlier, now)
 
     def _count(self, batch: RouteBatch, touched: VrpIndex, earlier: VrpIndex, now: VrpIndex) -> None:
-        after = now.validate_batch(batch)
+        after = now.validate_batch(as_kind(batch, RouteBatch, "routes"))
         rows = np.flatnonzero(touched.validate_batch(batch) != State.NOT_FOUND)
         part = RouteBatch(batch.family, batch.addresses[rows], batch.lengths[rows], batch.origins[rows])
         before = earlier.validate_batch(part)
@@ -125,6 +127,7 @@ def by_trust_anchor(delta: Delta) -> dict[str, Counts]:
     >>> by_trust_anchor(Delta.between(Snapshot.empty(), new))
     {'ripe': Counts(withdrawn=0, announced=1)}
     """
+    as_kind(delta, Delta, "delta")
     sides = [_anchors(delta.withdrawn), _anchors(delta.announced)]
     names = sorted({*sides[0], *sides[1]})
     return {name: Counts(*(side.get(name, 0) for side in sides)) for name in names}
@@ -144,6 +147,7 @@ def by_asn(delta: Delta) -> dict[int, Counts]:
     >>> by_asn(Delta.between(Snapshot.empty(), new))
     {64496: Counts(withdrawn=0, announced=1)}
     """
+    as_kind(delta, Delta, "delta")
     sides = [
         np.concatenate((snapshot.ipv4.asn, snapshot.ipv6.asn))
         for snapshot in (delta.withdrawn, delta.announced)

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import msgspec
 
+from rov._checks import as_int, as_path
 from rov.archive.segment import Record, Segment, segments, state
 from rov.causes import causes
 from rov.errors import ArchiveError, ArgumentError, DeltaError
 from rov.index import VrpIndex
 from rov.snapshot import Snapshot
-from rov.types import MAX_ASN, Prefix, State, Vrp
+from rov.types import Prefix, PrefixLike, State, Vrp, as_asn
 
 
 class Update(msgspec.Struct, frozen=True):
@@ -63,7 +64,7 @@ class History:
     """
 
     def __init__(self, directory: str | os.PathLike[str]) -> None:
-        self.directory = Path(os.fsdecode(directory))
+        self.directory = Path(as_path(directory))
 
     def updates(self) -> Iterator[Update]:
         """Every record, oldest first.
@@ -80,25 +81,24 @@ class History:
         """The set that held at a time in unix seconds; its rows state no times of expiry."""
         return _state(self._until(at))
 
-    def covering(self, prefix: str | Prefix, *, at: int) -> tuple[Vrp, ...]:
+    def covering(self, prefix: PrefixLike, *, at: int) -> tuple[Vrp, ...]:
         """The VRPs that covered a prefix at a time (RFC 6811 §2), shortest first.
 
         PrefixError: the text is no prefix.
         """
-        return tuple(sorted(_covering(_prefix(prefix), _state(self._until(at)))))
+        return tuple(sorted(_covering(Prefix.of(prefix), _state(self._until(at)))))
 
-    def state(self, prefix: str | Prefix, asn: int, *, at: int) -> State:
+    def state(self, prefix: PrefixLike, asn: int, *, at: int) -> State:
         """The state of a route at a time. PrefixError, ArgumentError: no prefix, no ASN."""
-        return _verdict(_prefix(prefix), asn, self.covering(prefix, at=at))
+        return _verdict(Prefix.of(prefix), asn, self.covering(prefix, at=at))
 
-    def changes(self, prefix: str | Prefix, asn: int | None = None) -> Iterator[Change]:
+    def changes(self, prefix: PrefixLike, asn: int | None = None) -> Iterator[Change]:
         """The updates that changed what covers a prefix, or, with asn, the state of that route.
 
         The first record begins the story and is no change. PrefixError, ArgumentError: no prefix, no ASN.
         """
-        wanted = _prefix(prefix)
-        if asn is not None and not 0 <= asn <= MAX_ASN:
-            raise ArgumentError(f"ASN {asn}: expected 0 to {MAX_ASN}")
+        wanted = Prefix.of(prefix)
+        asn = None if asn is None else as_asn(asn)
         before: frozenset[Vrp] | None = None
         for update, after in self._sets(wanted):
             if before is not None and before != after:
@@ -117,6 +117,7 @@ class History:
 
     def _until(self, at: int) -> list[Record]:
         """The records of one segment that make the set at a time."""
+        at = as_int(at, "at")
         known = segments(self.directory)
         begun = [segment for segment in known if segment.first_time <= at]
         if not begun:
@@ -160,10 +161,6 @@ def _after(record: Record, prefix: Prefix, before: frozenset[Vrp], segment: Segm
     except (ArgumentError, DeltaError) as error:
         raise ArchiveError(f"{segment.path}: the record of {record.time}: {error}") from error
     return before - _covering(prefix, delta.withdrawn) | _covering(prefix, delta.announced)
-
-
-def _prefix(prefix: str | Prefix) -> Prefix:
-    return Prefix.parse(prefix) if isinstance(prefix, str) else prefix
 
 
 def _covering(prefix: Prefix, snapshot: Snapshot) -> frozenset[Vrp]:

@@ -161,8 +161,10 @@ def segments(directory: Path) -> list[Segment]:
     """The files of the archive, oldest first; ArchiveError where the directory cannot be read."""
     try:
         names = os.listdir(directory)
-    except OSError as error:
-        raise ArchiveError(f"{directory}: cannot be read: {error.strerror}") from error
+    except (OSError, ValueError) as error:
+        raise ArchiveError(
+            f"{directory}: cannot be read: {getattr(error, 'strerror', None) or error}"
+        ) from error
     found = ((name, NAME.fullmatch(name)) for name in names)
     return sorted(
         (Segment(directory / name, int(match[1]), int(match[2])) for name, match in found if match),

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from rov._checks import as_int, as_kind, as_path
 from rov.archive.segment import Record, Segment, frame, packed, segments, state
 from rov.delta import Delta
 from rov.errors import ArchiveError, ArgumentError, DeltaError
@@ -48,11 +49,9 @@ class Archive:
         keep_seconds: int = KEEP_SECONDS,
         keep_octets: int = KEEP_OCTETS,
     ) -> None:
-        if keep_seconds < 0 or keep_octets < 0:
-            raise ArgumentError("keep_seconds, keep_octets: expected 0 or more")
-        self.directory = Path(os.fsdecode(directory))
-        self.keep_seconds = keep_seconds
-        self.keep_octets = keep_octets
+        self.keep_seconds = as_int(keep_seconds, "keep_seconds")
+        self.keep_octets = as_int(keep_octets, "keep_octets")
+        self.directory = Path(as_path(directory))
         self.notes: tuple[str, ...] = ()
         self._lock = _locked(self.directory)
         self._last: Snapshot | None = None
@@ -111,14 +110,19 @@ class Archive:
 
         On the disk when it returns. Time never runs back here: an earlier one is recorded as the last
         one's. ArchiveError: it cannot be written; the next append then carries this change too.
+        ArgumentError: no Snapshot, numbers or texts.
         """
+        as_kind(snapshot, Snapshot, "snapshot")
+        at, number = as_int(time, "time"), as_int(serial, "serial")
+        for name, text in (("source", source), ("why", why)):
+            as_kind(text, str, name)
         if self._lock < 0:
             raise ArchiveError(f"{self.directory}: the archive is closed")
         change = None if self._last is None else Delta.between(self._last, snapshot)
         if self._last is not None and change is None:
             return False
-        time = max(time, self._time)
-        head = (time, serial, source, why)
+        time = max(at, self._time)
+        head = (time, number, source, why)
         try:
             if self._segment is None or change is None or self._is_full(self._segment, time):
                 self._begin(Record(*head, (packed(snapshot),)))
@@ -214,8 +218,10 @@ def _locked(directory: Path) -> int:
     try:
         directory.mkdir(parents=True, exist_ok=True)
         lock = os.open(directory / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    except OSError as error:
-        raise ArchiveError(f"{directory}: cannot be used: {error.strerror}") from error
+    except (OSError, ValueError) as error:
+        raise ArchiveError(
+            f"{directory}: cannot be used: {getattr(error, 'strerror', None) or error}"
+        ) from error
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pytricia
 
+from rov._checks import as_kind, as_optional
 from rov._prefix import parse
 from rov.audit.schemas import Schema
 from rov.audit.tables import arrow, prefix_texts
@@ -75,6 +76,8 @@ def bogons(routes: RouteColumns, delegations: Delegations | None = None) -> list
     >>> [found.why.source for found in bogons(RouteColumns(4, [10 << 24], [24], [13335], [1]))]
     ['RFC 1918']
     """
+    as_kind(routes, RouteColumns, "routes")
+    as_optional(delegations, Delegations, "delegations")
     found = [*_special_prefixes(routes), *_special_origins(routes)]
     if delegations is not None:
         full = {(bogon.row, bogon.what) for bogon in found}
@@ -174,7 +177,8 @@ def bogons_table(
     >>> bogons_table(RouteTable(RouteColumns.empty(4), RouteColumns.empty(6))).num_rows
     0
     """
-    in_paths = paths or {}
+    as_kind(table, RouteTable, "table")
+    in_paths = as_optional(paths, Mapping, "paths") or {}  # type: ignore[type-abstract]
     parts = [
         (routes, in_order([*bogons(routes, delegations), *in_paths.get(routes.family, ())]))
         for routes in (table.ipv4, table.ipv6)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from rov._checks import as_kind, as_optional, shown
 from rov.audit.nesting import group_starts, nesting
 from rov.audit.tables import arrow, prefix_texts
 from rov.audit.verdicts import Judged, Verdicts
@@ -93,7 +94,10 @@ def coverage_table(verdicts: Verdicts, by: By = "as", delegations: Delegations |
     >>> coverage_table(judge(table, VrpIndex(Snapshot.empty())))["routes"].to_pylist()
     [1, 0, 1]
     """
-    words, columns = _keys(verdicts, by, delegations)
+    as_kind(verdicts, Verdicts, "verdicts")
+    if as_kind(by, str, "by") not in ("as", "country", "registry"):
+        raise ArgumentError(f"by {shown(by)}: expected as, country or registry")
+    words, columns = _keys(verdicts, by, as_optional(delegations, Delegations, "delegations"))
     parts = [shares(judged, keys) for judged, keys in zip(verdicts.families(), columns, strict=True)]
     totals = [_total(part) for part in parts]
     return _table(by, words, parts, totals)

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from rov._checks import as_iterable, as_kind
 from rov._nesting import ranges
 from rov.audit.nesting import Sorted, words
 from rov.errors import ArgumentError
@@ -73,13 +74,13 @@ def entries(
     """The entries, batch by batch, of dumps that were opened with their paths.
 
     Withdrawals are left out, and, if neighbor is given, entries of peers that are not in that AS.
-    ArgumentError: a dump is no MRT, and has no paths.
+    ArgumentError: no Dump, or one that is no MRT and has no paths.
 
     >>> list(entries([], {}))
     []
     """
-    for dump in dumps:
-        for batch in dump:
+    for dump in as_iterable(dumps, "dumps"):
+        for batch in as_kind(dump, Dump, "dumps"):
             if batch.attributes is None or batch.attribute_rows is None:
                 raise ArgumentError(f"{dump.name}: expected an MRT dump, {dump.format} has no AS paths")
             rows = of[batch.routes.family].find(batch.routes)

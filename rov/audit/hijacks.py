@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from rov._checks import as_kind, as_optional
 from rov.audit.invalid_paths import Seen
 from rov.audit.nesting import group_starts, nesting
 from rov.audit.schemas import Schema
@@ -143,6 +144,8 @@ def hijacks_table(verdicts: Verdicts, evidence: Evidence | None = None) -> pa.Ta
     >>> hijacks_table(judge(table, VrpIndex(Snapshot.empty()))).num_rows
     0
     """
+    as_kind(verdicts, Verdicts, "verdicts")
+    as_optional(evidence, Evidence, "evidence")
     parts = [(judged, candidates(judged, evidence)) for judged in verdicts.families()]
     pyarrow = arrow()
     every = [found for _, part in parts for found in part]

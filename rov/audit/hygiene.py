@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from rov._checks import MAX_INT64, as_int, as_kind
 from rov._nesting import count_upto, cover_max, first_gap, ranges
 from rov._prefix import format_ipv4, format_ipv6
 from rov.audit.nesting import Sorted, words
@@ -95,6 +96,9 @@ def check_vrps(verdicts: Verdicts, *, now: int | None = None, soon: int = DAY) -
     >>> Fault(checked.faults[0]), checked.exposed
     (<Fault.LOOSE: 2>, ['0.0.0.0/9'])
     """
+    as_kind(verdicts, Verdicts, "verdicts")
+    soon = as_int(soon, "soon")
+    now = None if now is None else as_int(now, "now", most=MAX_INT64 - soon)
     snapshot = verdicts.index.snapshot
     ipv4, ipv6 = (
         _check(vrps, judged, now, soon)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from rov._checks import as_flag, as_kind
 from rov.audit.covering import covering_column
 from rov.audit.nesting import group_starts, nesting
 from rov.audit.tables import arrow, joined, origins, prefix_texts, route_columns, taken
@@ -79,6 +80,8 @@ def impact(verdicts: Verdicts, *, default_routes: bool = False) -> tuple[FamilyI
     >>> Impact(impact(judge(table, index))[0].classes[0]).label
     'diverted_other_origin_valid'
     """
+    as_kind(verdicts, Verdicts, "verdicts")
+    default_routes = as_flag(default_routes, "default_routes")
     ipv4, ipv6 = (_family_impact(judged, default_routes) for judged in verdicts.families())
     return ipv4, ipv6
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from rov._checks import as_kind
 from rov.audit.invalid_paths import Seen
 from rov.audit.nesting import group_starts
 from rov.audit.schemas import Schema
@@ -37,6 +38,7 @@ def peer_leaks_table(verdicts: Verdicts) -> pa.Table:
     >>> peer_leaks_table(judge(table, VrpIndex(Snapshot.empty()))).num_rows
     0
     """
+    as_kind(verdicts, Verdicts, "verdicts")
     if any(len(judged) and judged.routes.peer_sets is None for judged in verdicts.families()):
         raise ArgumentError("expected MRT dumps, which tell which peers carry a route")
     pyarrow = arrow()

@@ -6,17 +6,20 @@ MANRS publishes no thresholds: those used are stated in every answer, and may be
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING, Literal
+from math import inf
+from numbers import Real
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 import numpy as np
 
+from rov._checks import as_kind, as_optional, as_rows, shown
 from rov.audit.schemas import Schema
 from rov.audit.tables import arrow
 from rov.audit.verdicts import Verdicts
 from rov.errors import ArgumentError
 from rov.reference.rpsl import Irr
-from rov.types import State
+from rov.types import State, as_asn
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -45,7 +48,9 @@ class Thresholds(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     aspiring: float = 0.6
 
     def __post_init__(self) -> None:
-        if not 0 <= self.aspiring <= self.ready <= 1:
+        if not (
+            _is_number(self.aspiring) and _is_number(self.ready) and 0 <= self.aspiring <= self.ready <= 1
+        ):
             raise ArgumentError("thresholds: expected 0 <= aspiring <= ready <= 1")
 
     def severity(self, score: float | None) -> str:
@@ -65,8 +70,8 @@ def incident_weight(seconds: float) -> float:
     >>> [incident_weight(60 * minutes) for minutes in (29, 13 * 60, 25 * 60)]
     [0.5, 1, 2]
     """
-    if seconds < 0:
-        raise ArgumentError(f"{seconds} seconds: expected no negative duration")
+    if not _is_number(seconds) or seconds < 0:
+        raise ArgumentError(f"duration {shown(seconds)}: expected a number of seconds, 0 or more")
     return 0.5 if seconds < HALF_HOUR else 1 + int(seconds // DAY)
 
 
@@ -78,7 +83,7 @@ def incidents_weight(events: Sequence[tuple[float, float]]) -> float:
     3.5
     """
     total, begin, end = 0.0, None, 0.0
-    for first, last in sorted(events):
+    for first, last in sorted(map(_as_event, as_rows(events, tuple, "events"))):
         if begin is not None and first <= end:
             end = max(end, last)
             continue
@@ -86,6 +91,20 @@ def incidents_weight(events: Sequence[tuple[float, float]]) -> float:
             total += incident_weight(end - begin)
         begin, end = first, last
     return total if begin is None else total + incident_weight(end - begin)
+
+
+def _is_number(value: Any) -> bool:
+    """Whether a value is a finite number of whatever type."""
+    return isinstance(value, Real) and value == value and abs(value) != inf
+
+
+def _as_event(event: tuple[Any, ...]) -> tuple[float, float]:
+    """Start and end of an event."""
+    if len(event) == 2:
+        first, last = event
+        if _is_number(first) and _is_number(last) and first <= last:
+            return first, last
+    raise ArgumentError(f"event {shown(event)}: expected (start, end) in seconds")
 
 
 def manrs_table(
@@ -108,8 +127,12 @@ def manrs_table(
     >>> manrs_table(judge(table, VrpIndex(Snapshot.empty())), [64496])["severity"].to_pylist()
     ['lagging']
     """
-    limits = thresholds or Thresholds()
-    wanted = np.unique(np.array([*asns], np.uint32))
+    as_kind(verdicts, Verdicts, "verdicts")
+    as_optional(irr, Irr, "irr")
+    if as_kind(match, str, "match") not in ("exact", "covering"):
+        raise ArgumentError(f"match {shown(match)}: expected exact or covering")
+    limits = as_optional(thresholds, Thresholds, "thresholds") or Thresholds()
+    wanted = np.unique(np.array([as_asn(asn) for asn in as_rows(asns, object, "ASNs")], np.uint32))
     counts = np.zeros((len(wanted), 5), np.int64)
     registered = np.zeros(len(wanted), np.int64)
     for judged in verdicts.families():

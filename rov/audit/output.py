@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from rov._checks import as_path
 from rov.audit.rows import csv_rows, json_rows
 from rov.audit.tables import arrow
 from rov.errors import ArgumentError
@@ -36,6 +37,7 @@ def format_of(path: str) -> str:
     >>> format_of("routes.csv.zst")
     'csv'
     """
+    path = as_path(path)
     if path == "-":
         return "csv"
     stem, suffix = os.path.splitext(path)

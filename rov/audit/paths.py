@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from rov._checks import as_kind
 from rov.aspa import AspaIndex, AspaState, Direction
 from rov.audit.entries import entries, finders
 from rov.audit.tables import arrow
 from rov.audit.verdicts import Verdicts
 from rov.rib import Dump
+from rov.types import as_asn
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -61,6 +63,9 @@ def judge_paths(
     >>> judge_paths(judge(table, VrpIndex(Snapshot.empty())), []).ipv4.shape
     (0, 3)
     """
+    as_kind(verdicts, Verdicts, "verdicts")
+    as_kind(direction, Direction, "direction")
+    neighbor = None if neighbor is None else as_asn(neighbor, "neighbor")
     index = AspaIndex(verdicts.index.snapshot)
     counts: dict[int, Counts] = {
         judged.family: np.zeros((len(judged), len(AspaState)), np.uint32) for judged in verdicts.families()

@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from rov._checks import as_kind, as_rows, shown
 from rov._nesting import count_upto, cover_max, ranges
 from rov.audit.bogons import reserved
 from rov.audit.nesting import words
@@ -22,10 +23,11 @@ from rov.audit.tables import words as as_words
 from rov.audit.verdicts import REASON_WORDS, Judged, Verdicts
 from rov.audit.whatif import change
 from rov.columns import VrpColumns
+from rov.errors import ArgumentError
 from rov.reference.special import special_asns
 from rov.rib import RouteColumns
 from rov.snapshot import Snapshot
-from rov.types import IPV4_BITS, IPV6_BITS, Prefix, State
+from rov.types import IPV4_BITS, IPV6_BITS, Prefix, State, as_asn
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -95,7 +97,10 @@ def suggest(
     >>> [str(vrp) for vrp in found.vrps.vrps()]
     ['1.0.0.0/8-9 AS13335']
     """
-    parts = [_family(judged, asns, within) for judged in verdicts.families()]
+    as_kind(verdicts, Verdicts, "verdicts")
+    wanted = None if asns is None else [as_asn(asn) for asn in as_rows(asns, object, "ASNs")]
+    blocks = None if within is None else as_rows(within, Prefix, "within")
+    parts = [_family(judged, wanted, blocks) for judged in verdicts.families()]
     ipv4, ipv6 = _safe(verdicts, parts)
     return parts[0]._replace(safe=ipv4), parts[1]._replace(safe=ipv6)
 
@@ -210,6 +215,7 @@ def suggest_table(suggested: tuple[Suggested, Suggested]) -> pa.Table:
     >>> suggest_table(suggest(judge(table, VrpIndex(Snapshot.empty()))))["makes_valid"].to_pylist()
     [['1.0.0.0/8 AS13335']]
     """
+    suggested = _as_suggested(suggested)
     pyarrow = arrow()
     columns = {
         "prefix": prefixes(_as_routes(part.vrps) for part in suggested),
@@ -223,6 +229,14 @@ def suggest_table(suggested: tuple[Suggested, Suggested]) -> pa.Table:
         columns[name] = pyarrow.concat_arrays(lists)
     table: pa.Table = pyarrow.table(columns)
     return table
+
+
+def _as_suggested(suggested: object) -> tuple[Suggested, Suggested]:
+    """What suggest gave."""
+    match suggested:
+        case (Suggested() as ipv4, Suggested() as ipv6):
+            return ipv4, ipv6
+    raise ArgumentError(f"suggested: expected what suggest gives, found {shown(suggested)}")
 
 
 def _as_routes(vrps: VrpColumns) -> RouteColumns:
@@ -251,7 +265,7 @@ def krill_lines(suggested: tuple[Suggested, Suggested]) -> str:
     'A: 1.0.0.0/8 => 13335\\n'
     """
     lines = []
-    for part in suggested:
+    for part in _as_suggested(suggested):
         harm = np.diff(part.would_invalidate.offsets).tolist()
         for vrp, safe, count in zip(part.vrps.vrps(), part.safe.tolist(), harm, strict=True):
             most = f"-{vrp.max_length}" if vrp.max_length > vrp.prefix.length else ""
@@ -277,7 +291,7 @@ def slurm_json(suggested: tuple[Suggested, Suggested]) -> str:
             "maxPrefixLength": vrp.max_length,
             "comment": "suggested by rov",
         }
-        for part in suggested
+        for part in _as_suggested(suggested)
         for vrp in part.vrps.take(np.flatnonzero(part.safe)).vrps()
     ]
     document = {

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from rov._checks import as_kind
 from rov._prefix import format_ipv4, format_ipv6
 from rov._texts import format_column
 from rov.audit.verdicts import REASON_WORDS, STATE_WORDS, Judged, Verdicts
@@ -114,5 +115,6 @@ def verdict_table(verdicts: Verdicts) -> pa.Table:
     >>> verdict_table(judge(table, VrpIndex(Snapshot.empty()))).to_pylist()
     [{'prefix': '192.0.2.0/24', 'origin': 64496, 'state': 'not_found', 'reason': 'not_covered', 'peers': 3}]
     """
+    as_kind(verdicts, Verdicts, "verdicts")
     table: pa.Table = arrow().table(route_columns([verdicts.ipv4, verdicts.ipv6]))
     return table

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from rov.errors import ArgumentError
+from rov._checks import as_int, as_kind
 from rov.index import VrpIndex
 from rov.rib import RouteColumns, RouteTable
 from rov.types import Family, Reason, State
@@ -30,12 +30,12 @@ class Judged(NamedTuple):
         return self.routes.family
 
     def having(self, state: State) -> Bools:
-        """Which routes have this state, as bool [n].
+        """Which routes have this state, as bool [n]; ArgumentError: no State.
 
         >>> Judged(RouteColumns.empty(4), np.empty(0, np.uint8), np.empty(0, np.uint8)).having(State.VALID)
         array([], dtype=bool)
         """
-        mask: Bools = self.states == state
+        mask: Bools = self.states == as_kind(state, State, "state")
         return mask
 
     def __len__(self) -> int:
@@ -71,7 +71,7 @@ class Verdicts:
         yield self.ipv6
 
     def count(self, state: State) -> int:
-        """How many routes of both families have this state."""
+        """How many routes of both families have this state; ArgumentError: no State."""
         return sum(int(judged.having(state).sum()) for judged in self.families())
 
     def counts(self) -> dict[str, int]:
@@ -98,10 +98,9 @@ def judge(table: RouteTable, index: VrpIndex, *, min_peers: int = 1, threads: in
     >>> judge(table, index).counts()
     {'valid': 1, 'invalid': 0, 'not_found': 0}
     """
-    if not isinstance(table, RouteTable):
-        raise ArgumentError(f"expected a RouteTable, found {type(table).__name__}")
-    if min_peers < 1:
-        raise ArgumentError(f"min_peers {min_peers}: expected 1 or more")
+    as_kind(table, RouteTable, "table")
+    as_kind(index, VrpIndex, "index")
+    min_peers = as_int(min_peers, "min_peers", 1)
     seen = table if min_peers == 1 else table.seen_by(min_peers)
     ipv4, ipv6 = (
         Judged(columns, *index.validate_batch(columns.routes, reasons=True, threads=threads))

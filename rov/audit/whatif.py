@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from rov._checks import as_kind
 from rov.audit.impact import Impact, impact
 from rov.audit.schemas import Schema
 from rov.audit.tables import arrow, joined, origins, prefix_texts, prefixes, words
@@ -81,6 +82,7 @@ def change(verdicts: Verdicts, after: Snapshot) -> Change:
     >>> change(judge(table, VrpIndex(Snapshot.empty())), new).after.counts()
     {'valid': 1, 'invalid': 0, 'not_found': 0}
     """
+    as_kind(verdicts, Verdicts, "verdicts")
     delta = Delta.between(verdicts.index.snapshot, after)
     gone = Snapshot.empty() if delta is None else delta.withdrawn
     come = Snapshot.empty() if delta is None else delta.announced
@@ -111,6 +113,7 @@ def whatif_table(changed: Change) -> pa.Table:
     >>> whatif_table(change(judge(table, VrpIndex(Snapshot.empty())), Snapshot.empty())).num_rows
     0
     """
+    as_kind(changed, Change, "changed")
     rows = changed.rows()
     before = list(zip(changed.before.families(), rows, strict=True))
     after = list(zip(changed.after.families(), rows, strict=True))

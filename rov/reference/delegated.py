@@ -17,10 +17,11 @@ import numpy as np
 import numpy.typing as npt
 import pytricia
 
+from rov._checks import as_paths, as_rows
 from rov._prefix import parse
-from rov.errors import ReferenceFileError
+from rov.errors import PrefixError, ReferenceFileError
 from rov.reference.lines import numbered_lines
-from rov.types import IPV4_BITS, MAX_ASN
+from rov.types import IPV4_BITS, MAX_ASN, Family, Prefix, as_asn
 
 REGISTRIES = frozenset({"afrinic", "apnic", "arin", "iana", "lacnic", "ripencc"})
 
@@ -58,32 +59,40 @@ class Delegations:
         self._asns: list[tuple[int, int, int]] = []
 
     def of_prefix(self, prefix: str) -> Delegation:
-        """The delegation that covers a prefix, given as text.
+        """The delegation that covers a prefix, given as text; PrefixError, ArgumentError: it is none.
 
         >>> Delegations().of_prefix("192.0.2.0/24").registry
         ''
         """
-        trie = self._tries[6 if ":" in prefix else 4]
-        number: int = trie.get(prefix, UNKNOWN)
-        return self.kinds[number]
+        return self.kinds[int(self.of_prefixes([prefix])[0])]
 
     def of_prefixes(self, prefixes: Sequence[str]) -> npt.NDArray[np.int32]:
         """The number in ``kinds`` of the delegation that covers each prefix of one family, int32 [n].
 
+        PrefixError: the first text that is no prefix of the family of the first one. ArgumentError: no texts.
+
         >>> Delegations().of_prefixes(["192.0.2.0/24"]).tolist()
         [0]
         """
-        if not prefixes:
+        texts = as_rows(prefixes, str, "prefixes")
+        if not texts:
             return np.empty(0, np.int32)
-        find = self._tries[6 if ":" in prefixes[0] else 4].get
-        return np.fromiter((find(prefix, UNKNOWN) for prefix in prefixes), np.int32, len(prefixes))
+        family: Family = 6 if ":" in texts[0] else 4
+        find = self._tries[family].get
+        try:
+            return np.fromiter((find(text, UNKNOWN) for text in texts), np.int32, len(texts))
+        except ValueError:
+            for text in texts:
+                Prefix.of(text, family)
+            raise PrefixError(f"expected prefixes of IPv{family}") from None
 
     def of_asn(self, asn: int) -> Delegation:
-        """The delegation of an AS number.
+        """The delegation of an AS number; ArgumentError: it is none.
 
         >>> Delegations().of_asn(64496).country
         ''
         """
+        asn = as_asn(asn)
         at = bisect_right(self._asns, (asn, MAX_ASN + 1, 0)) - 1
         if at >= 0 and self._asns[at][0] <= asn <= self._asns[at][1]:
             return self.kinds[self._asns[at][2]]
@@ -119,7 +128,7 @@ def _ipv4_prefixes(start: str, count: int) -> Iterable[str]:
 def read_delegated(paths: Iterable[str | os.PathLike[str]]) -> Delegations:
     """The delegations of one file or more, plain or packed; what comes later counts where they differ.
 
-    ReferenceFileError: a file cannot be read or is none, with the line.
+    ReferenceFileError: a file cannot be read or is none, with the line. ArgumentError: no names.
 
     >>> import tempfile
     >>> with tempfile.NamedTemporaryFile("w") as file:
@@ -129,17 +138,17 @@ def read_delegated(paths: Iterable[str | os.PathLike[str]]) -> Delegations:
     'NL'
     """
     delegations = Delegations()
-    for path in paths:
-        for kind, start, value, delegation in _rows(path):
+    for name in as_paths(paths):
+        for kind, start, value, delegation in _rows(name):
             delegations._add(kind, start, value, delegation)
     delegations._asns.sort()
     return delegations
 
 
-def _rows(path: str | os.PathLike[str]) -> Iterator[tuple[str, str, int, Delegation]]:
+def _rows(name: str) -> Iterator[tuple[str, str, int, Delegation]]:
     """What each line says: type, start, value, delegation."""
-    name, found = os.fsdecode(path), False
-    for number, line in numbered_lines(path):
+    found = False
+    for number, line in numbered_lines(name):
         fields = line.strip().split("|")
         if not line.strip() or line.startswith("#") or fields[-1] == "summary" or fields[0][:1].isdigit():
             continue

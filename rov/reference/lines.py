@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
+from rov._checks import as_path
 from rov.errors import ReferenceFileError, VrpFileError
 from rov.formats.compression import read_file, unpack
 
@@ -16,7 +17,7 @@ def read_octets(path: str | os.PathLike[str]) -> bytes:
     Traceback (most recent call last):
     rov.errors.ReferenceFileError: /nonexistent: cannot be read: No such file or directory
     """
-    name = os.fsdecode(path)
+    name = as_path(path)
     try:
         return unpack(read_file(path), name)
     except VrpFileError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from rov._checks import as_path
 from rov._rows import asn_of
 from rov.errors import ReferenceFileError
 from rov.reference.lines import numbered_lines
@@ -24,7 +25,7 @@ def read_relations(path: str | os.PathLike[str]) -> frozenset[tuple[int, int]]:
     ...     (64497, 64496) in read_relations(file.name)
     True
     """
-    name = os.fsdecode(path)
+    name = as_path(path)
     pairs: set[tuple[int, int]] = set()
     for number, line in numbered_lines(path):
         if not line.strip() or line.startswith("#"):

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator
 import msgspec
 import numpy as np
 
+from rov._checks import as_paths
 from rov._prefix import parse
 from rov._rows import asn_of
 from rov.columns import VrpColumns
@@ -137,6 +138,7 @@ def read_irr(paths: Iterable[str | os.PathLike[str]]) -> Irr:
     """The route, route6 and aut-num objects of one dump or more; those of all sources count alike.
 
     ReferenceFileError: a file cannot be read, has none of these objects, or more than can be.
+    ArgumentError: no names.
 
     >>> import tempfile
     >>> with tempfile.NamedTemporaryFile("w") as file:
@@ -144,12 +146,12 @@ def read_irr(paths: Iterable[str | os.PathLike[str]]) -> Irr:
     ...     read_irr([file.name]).routes
     1
     """
-    return Irr.of(found for path in paths for found in _bounded(path))
+    return Irr.of(found for name in as_paths(paths) for found in _bounded(name))
 
 
-def _bounded(path: str | os.PathLike[str]) -> Iterator[tuple[str, int, dict[str, list[str]]]]:
-    name, count = os.fsdecode(path), 0
-    for found in objects_of(io.BytesIO(read_octets(path)), name):
+def _bounded(name: str) -> Iterator[tuple[str, int, dict[str, list[str]]]]:
+    count = 0
+    for found in objects_of(io.BytesIO(read_octets(name)), name):
         count += 1
         if count > MAX_ROUTES:
             raise ReferenceFileError(name, f"more than {MAX_ROUTES:,} objects", found[1])

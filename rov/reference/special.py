@@ -14,6 +14,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from rov.types import as_asn
+
 VERSION = "2025-10"
 """When the registries were last compared; told in every answer."""
 
@@ -146,11 +148,12 @@ _EDGES = np.array([edge for first, last, _ in ASNS for edge in (first, last + 1)
 
 
 def special_asn(asn: int) -> Special | None:
-    """What an AS number is reserved for, None if it may be used.
+    """What an AS number is reserved for, None if it may be used; ArgumentError: it is none.
 
     >>> special_asn(64512).purpose, special_asn(13335)
     ('private use', None)
     """
+    asn = as_asn(asn)
     place = bisect_right(_FIRST, asn) - 1
     return ASNS[place][2] if place >= 0 and asn <= ASNS[place][1] else None
 

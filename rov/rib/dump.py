@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 import numpy.typing as npt
 
+from rov._checks import as_flag, as_int, as_kind
 from rov._mrt_peers import Peers
 from rov.aspa import PathBatch
 from rov.errors import RibFileError
@@ -42,12 +43,13 @@ class Ragged(NamedTuple):
     offsets: npt.NDArray[np.int64]
 
     def row(self, at: int) -> npt.NDArray[Any]:
-        """The values of one row.
+        """The values of one row; ArgumentError: no number of a row.
 
         >>> Ragged(np.array([1]), np.array([0, 0, 1])).row(0).tolist()
         []
         """
-        values: npt.NDArray[Any] = self.values[self.offsets[at] : self.offsets[at + 1]]
+        row = as_int(at, "row", most=len(self.offsets) - 2)
+        values: npt.NDArray[Any] = self.values[self.offsets[row] : self.offsets[row + 1]]
         return values
 
 
@@ -117,7 +119,7 @@ class RibBatch:
         self.attribute_rows: npt.NDArray[np.uint32] | None = None if attributes is None else columns.paths
 
     def has(self, flag: Flag) -> npt.NDArray[np.bool_]:
-        """Which rows have a flag, as bool [n].
+        """Which rows have a flag, as bool [n]; ArgumentError: no Flag.
 
         >>> import tempfile
         >>> with tempfile.NamedTemporaryFile() as file:
@@ -127,7 +129,7 @@ class RibBatch:
         >>> batch.has(Flag.AS_SET).tolist()
         [True]
         """
-        found: npt.NDArray[np.bool_] = self.flags & np.uint8(flag) != 0
+        found: npt.NDArray[np.bool_] = self.flags & np.uint8(as_kind(flag, Flag, "flag")) != 0
         return found
 
     def __len__(self) -> int:
@@ -156,6 +158,10 @@ class Dump:
         local: bool = False,
         progress: Progress | None = None,
     ) -> None:
+        paths, multicast, local = (
+            as_flag(value, name)
+            for value, name in ((paths, "paths"), (multicast, "multicast"), (local, "local"))
+        )
         self._peers = Peers()
         self._source = Source(path, progress)
         self.name: str = self._source.name
@@ -260,6 +266,7 @@ def open_dump(
     path: a path, ``-`` for standard input or a URL. paths: MRT only, gives AS paths and communities as
     well. multicast: takes routes of SAFI 2 as well; local: takes messages that the collector sent as well.
     progress: as in read_table. RibFileError: it cannot be read, or is no dump of a known kind.
+    ArgumentError: no path, no function.
 
     >>> import tempfile
     >>> with tempfile.NamedTemporaryFile() as file:

@@ -11,6 +11,7 @@ from itertools import chain
 import numpy as np
 
 from rov import _mrt
+from rov._checks import as_flag, as_paths
 from rov._mrt_peers import Peers
 from rov.errors import RibFileError
 from rov.rib.columns import Columns, Flag, as_addresses
@@ -41,7 +42,7 @@ def read_table(
     multicast, local: as in rov.rib.open. progress is called with the packed octets of a file read so far
     and its size (or None), from another thread. Of updates, what is announced makes the table. What is
     bad is left out, counted, and the first ones named in ``warnings``. RibFileError: a file cannot be
-    read, is no dump of a known kind, or most of it is bad.
+    read, is no dump of a known kind, or most of it is bad. ArgumentError: no names, no function.
 
     >>> import tempfile
     >>> with tempfile.NamedTemporaryFile(suffix=".csv") as file:
@@ -64,9 +65,8 @@ def expand(paths: Paths) -> list[str]:
     >>> expand(["-", "a.bz2"])
     ['-', 'a.bz2']
     """
-    given = [paths] if isinstance(paths, (str, os.PathLike)) else paths
     names: list[str] = []
-    for name in map(os.fsdecode, given):
+    for name in as_paths(paths):
         if "://" in name or os.path.exists(name) or not glob.has_magic(name):
             names.append(name)
             continue
@@ -82,8 +82,8 @@ class _TableReader:
 
     def __init__(self, progress: Progress | None, *, multicast: bool, local: bool) -> None:
         self._progress = progress
-        self._multicast = multicast
-        self._local = local
+        self._multicast = as_flag(multicast, "multicast")
+        self._local = as_flag(local, "local")
         self._peers = Peers()
         self._ipv4, self._ipv6 = FamilyMerger(4), FamilyMerger(6)
         self._counts = RibCounts()

@@ -10,7 +10,8 @@ from collections.abc import Callable, Generator, Iterator
 from queue import Empty, Queue
 from typing import IO, Any, TypeVar
 
-from rov.errors import ExtraError, RibFileError
+from rov._checks import as_path, shown
+from rov.errors import ArgumentError, ExtraError, RibFileError
 from rov.formats.compression import FAULTS, Packing, packing_of
 from rov.rib import parquet
 from rov.rib.text import COLUMN_NAMES
@@ -42,9 +43,11 @@ class Source:
     """
 
     def __init__(self, name: str | os.PathLike[str], progress: Progress | None = None) -> None:
-        self.name = "standard input" if name == "-" else os.fsdecode(name)
+        if progress is not None and not callable(progress):
+            raise ArgumentError(f"progress: expected a function, found {shown(progress)}")
+        self._path = as_path(name)
+        self.name = "standard input" if self._path == "-" else self._path
         self.warnings: list[str] = []
-        self._path = os.fsdecode(name)
         self._progress = progress
         self._read = 0
         self._size: int | None = None

@@ -9,11 +9,12 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from rov._checks import as_int, as_kind, as_optional, as_rows, shown
 from rov._mrt_peers import Peers
-from rov.columns import Rows, as_column
+from rov.columns import Rows, as_addresses, as_column, as_integers, picked
 from rov.errors import ArgumentError
 from rov.routes import RouteBatch
-from rov.types import IPV4_BITS, Family, Prefix
+from rov.types import IPV4_BITS, Family, Prefix, as_family
 
 PEERS_PER_WORD = 64
 
@@ -67,6 +68,7 @@ class RouteColumns:
     ``origins`` uint32, 0 where the path ends in an AS_SET or is empty; ``peers`` uint32, how many distinct
     peers carry the route. ``peer_sets`` is uint64 [n, words], a bit for each peer of the table by its
     number, or None where the dumps tell no peers or only their number.
+    ArgumentError: columns that do not fit each other or their types.
 
     >>> len(RouteColumns(4, [0xC0000200], [24], [64496], [3]))
     1
@@ -83,20 +85,13 @@ class RouteColumns:
         peers: Any,
         peer_sets: Sets | None = None,
     ) -> None:
-        count = len(lengths)
-        shape = (count,) if family == 4 else (count, 2)
-        self.family: Family = family
-        self.addresses: npt.NDArray[Any] = as_column(
-            np.reshape(addresses, shape), np.uint32 if family == 4 else np.uint64, "addresses", shape
-        )
+        self.family: Family = as_family(family)
+        count = as_integers(lengths, "lengths").size
+        self.addresses: npt.NDArray[Any] = as_addresses(addresses, self.family, "addresses", count)
         self.lengths: npt.NDArray[np.uint8] = as_column(lengths, np.uint8, "lengths", (count,))
         self.origins: npt.NDArray[np.uint32] = as_column(origins, np.uint32, "origins", (count,))
         self.peers: npt.NDArray[np.uint32] = as_column(peers, np.uint32, "peers", (count,))
-        self.peer_sets: Sets | None = (
-            None
-            if peer_sets is None
-            else as_column(peer_sets, np.uint64, "peer_sets", (count, peer_sets.shape[1]))
-        )
+        self.peer_sets: Sets | None = None if peer_sets is None else _sets(peer_sets, count)
 
     @classmethod
     def empty(cls, family: Family) -> RouteColumns:
@@ -117,25 +112,20 @@ class RouteColumns:
         return RouteBatch(self.family, self.addresses, self.lengths, self.origins)
 
     def take(self, rows: Rows) -> RouteColumns:
-        """The rows that a bool mask, an index column or a slice picks, in that order.
+        """The rows that a bool mask, an index column or a slice picks, in that order; else ArgumentError.
 
         >>> len(RouteColumns(4, [1, 2], [32, 32], [64496, 64497], [1, 9]).take(slice(1)))
         1
         """
-        sets = None if self.peer_sets is None else self.peer_sets[rows]
-        return RouteColumns(
-            self.family,
-            self.addresses[rows],
-            self.lengths[rows],
-            self.origins[rows],
-            self.peers[rows],
-            sets,
-        )
+        columns = [self.addresses, self.lengths, self.origins, self.peers]
+        if self.peer_sets is not None:
+            columns.append(self.peer_sets)
+        return RouteColumns(self.family, *picked(columns, rows))
 
     def carried_by(self, peer: int) -> npt.NDArray[np.bool_]:
         """Which routes the peer of that number in RouteTable.peers carries, as bool [n].
 
-        ArgumentError: the table does not tell which peers carry a route.
+        ArgumentError: the table does not tell which peers carry a route, or no number of a peer.
 
         >>> sets = np.array([[2]], np.uint64)
         >>> RouteColumns(4, [0], [0], [64496], [1], sets).carried_by(1).tolist()
@@ -143,8 +133,8 @@ class RouteColumns:
         """
         if self.peer_sets is None:
             raise ArgumentError("the table does not tell which peers carry a route")
-        word, bit = divmod(peer, PEERS_PER_WORD)
-        if peer < 0 or word >= self.peer_sets.shape[1]:
+        word, bit = divmod(as_int(peer, "peer"), PEERS_PER_WORD)
+        if word >= self.peer_sets.shape[1]:
             return np.zeros(len(self), np.bool_)
         carried: npt.NDArray[np.bool_] = self.peer_sets[:, word] >> np.uint64(bit) & np.uint64(1) != 0
         return carried
@@ -177,21 +167,24 @@ class RouteTable:
         counts: RibCounts | None = None,
         warnings: Iterable[str] = (),
     ) -> None:
+        for columns, family in ((ipv4, 4), (ipv6, 6)):
+            if as_kind(columns, RouteColumns, f"ipv{family}").family != family:
+                raise ArgumentError(f"ipv{family}: expected routes of that family, found {shown(columns)}")
         self.ipv4 = ipv4
         self.ipv6 = ipv6
-        self.peers: tuple[Peer, ...] = tuple(peers)
-        self.counts: RibCounts = counts or RibCounts()
-        self.warnings: tuple[str, ...] = tuple(warnings)
+        self.peers: tuple[Peer, ...] = as_rows(peers, Peer, "peers")
+        self.counts: RibCounts = as_optional(counts, RibCounts, "counts") or RibCounts()
+        self.warnings: tuple[str, ...] = as_rows(warnings, str, "warnings")
 
     def seen_by(self, min_peers: int) -> RouteTable:
-        """The routes that at least so many peers carry.
+        """The routes that at least so many peers carry; ArgumentError: no such number.
 
         >>> columns = RouteColumns(4, [0, 1 << 31], [1, 1], [64496, 64496], [1, 9])
         >>> len(RouteTable(columns, RouteColumns.empty(6)).seen_by(2))
         1
         """
-        ipv4 = self.ipv4.take(self.ipv4.peers >= min_peers)
-        ipv6 = self.ipv6.take(self.ipv6.peers >= min_peers)
+        least = as_int(min_peers, "min_peers")
+        ipv4, ipv6 = (columns.take(columns.peers >= least) for columns in (self.ipv4, self.ipv6))
         return RouteTable(ipv4, ipv6, self.peers, self.counts, self.warnings)
 
     def __len__(self) -> int:
@@ -202,6 +195,13 @@ class RouteTable:
             f"<RouteTable: {len(self):,} routes ({len(self.ipv4):,} IPv4, {len(self.ipv6):,} IPv6) "
             f"of {len(self.peers) - 1:,} peers>"
         )
+
+
+def _sets(values: Any, count: int) -> Sets:
+    """Bits of peers, as many words a row as are given."""
+    given = as_integers(values, "peer_sets")
+    words = given.shape[1] if given.ndim == 2 else 0
+    return as_column(given, np.uint64, "peer_sets", (count, words))
 
 
 def named_peers(peers: Peers) -> tuple[Peer, ...]:

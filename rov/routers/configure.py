@@ -8,7 +8,7 @@ from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from rov._checks import as_kind, as_path, shown
+from rov._checks import as_kind, as_optional, as_path, shown
 from rov._templates import rendered
 from rov.errors import ArgumentError
 from rov.formats import encode
@@ -94,6 +94,7 @@ def configure(
     if as_kind(router, str, "router") not in ROUTERS:
         raise ArgumentError(f"router {shown(router)}: expected one of {', '.join(ROUTERS)}")
     kind = ROUTERS[router]
+    as_optional(vrps, Snapshot, "vrps")
     known = check_caches(caches)
     chosen = kind.roles[0] if role is None else as_kind(role, str, "role")
     own = as_asn(asn, "AS", 1)
@@ -114,7 +115,7 @@ def configure(
         "families": (4, 6),
     }
     at_hand = None if templates is None else Path(as_path(templates))
-    if at_hand is not None and not at_hand.is_dir():
+    if at_hand is not None and not os.path.isdir(at_hand):
         raise ArgumentError(f"templates {shown(str(at_hand))}: expected a directory")
     with as_file(files("rov.routers").joinpath("templates")) as packaged:
         where = [*([at_hand] if at_hand else []), packaged]

@@ -6,11 +6,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from ipaddress import AddressValueError, IPv4Address, ip_address
-from typing import Self
+from typing import Any, Self
 
 import msgspec
 
-from rov._checks import as_kind, shown
+from rov._checks import as_kind, as_rows, shown
 from rov._rows import asn_of
 from rov.errors import ArgumentError
 from rov.types import Family
@@ -119,8 +119,9 @@ def check_caches(caches: Sequence[Cache | str]) -> tuple[Cache, ...]:
     (Cache(host='192.0.2.1', port=323),)
     """
     # a Cache that a caller made is checked as a text is: it ends in a router
+    given: tuple[Any, ...] = as_rows(caches, object, "caches")
     texts = [f"[{c.host}]:{c.port}" if isinstance(c, Cache) and ":" in c.host
-             else f"{c.host}:{c.port}" if isinstance(c, Cache) else c for c in caches]  # fmt: skip
+             else f"{c.host}:{c.port}" if isinstance(c, Cache) else c for c in given]  # fmt: skip
     known = tuple(Cache.parse(text) for text in texts)
     if len(known) > MAX_CACHES or len(set(known)) < len(known):
         raise ArgumentError(f"expected up to {MAX_CACHES} different caches, found {len(known)}")
@@ -134,7 +135,8 @@ def check_neighbors(neighbors: Sequence[Neighbor | str], role: str, asn: int) ->
     Traceback (most recent call last):
     rov.errors.ArgumentError: neighbor 192.0.2.1 in AS64497: with role ibgp it has to be in AS64496
     """
-    texts = [f"{n.address}={n.asn}" if isinstance(n, Neighbor) else n for n in neighbors]
+    given: tuple[Any, ...] = as_rows(neighbors, object, "neighbors")
+    texts = [f"{n.address}={n.asn}" if isinstance(n, Neighbor) else n for n in given]
     known = tuple(Neighbor.parse(text) for text in texts)
     for neighbor in known:
         if (neighbor.asn == asn) != (role == "ibgp"):

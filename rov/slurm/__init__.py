@@ -16,7 +16,9 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from rov.errors import SlurmError, VrpFileError
+from rov._checks import as_flag, as_int, as_kind, as_path, as_rows
+from rov._checks import shown as _shown
+from rov.errors import ArgumentError, SlurmError, VrpFileError
 from rov.formats.compression import read_file
 from rov.slurm.apply import TRUST_ANCHOR, Applied, Effect, apply
 from rov.slurm.entries import (
@@ -69,12 +71,13 @@ class Slurm(msgspec.Struct, frozen=True):
         A prefix filter removes VRPs whose prefix it covers, never those that cover it; maxLength plays
         no role. An asserted ASPA joins providers that are left (8210bis §5.12): filter it to replace it.
         Apply to what has not expired, anew whenever something expires: an ASPA that was joined lasts
-        only as long as its validated part.
+        only as long as its validated part. ArgumentError: no Snapshot, no number.
 
         >>> Slurm((), (), (), ()).apply(Snapshot.empty()).removed
         <Snapshot: 0 VRPs (0 IPv4, 0 IPv6), 0 ASPAs, 0 router keys>
         """
-        return apply(snapshot, self.filters, self.assertions, examples)
+        as_kind(snapshot, Snapshot, "snapshot")
+        return apply(snapshot, self.filters, self.assertions, as_int(examples, "examples"))
 
 
 def read(*paths: str | os.PathLike[str], allow_overlap: bool = False) -> Slurm:
@@ -89,9 +92,9 @@ def read(*paths: str | os.PathLike[str], allow_overlap: bool = False) -> Slurm:
     """
     files: list[tuple[str, bytes]] = []
     faults: list[tuple[str, str, str]] = []
-    for path in paths:
+    for path in map(as_path, paths):
         try:
-            files.append((os.fsdecode(path), read_file(path)))
+            files.append((path, read_file(path)))
         except VrpFileError as error:
             faults.append((error.path, "", str(error).removeprefix(f"{error.path}: ")))
     if faults:
@@ -100,12 +103,14 @@ def read(*paths: str | os.PathLike[str], allow_overlap: bool = False) -> Slurm:
 
 
 def read_bytes(files: Sequence[tuple[str, bytes]], *, allow_overlap: bool = False) -> Slurm:
-    """As ``read``, from (name, octets) of files read elsewhere.
+    """As ``read``, from (name, octets) of files read elsewhere; ArgumentError: they are no such pairs.
 
     >>> read_bytes([("x.json", b"[]")])
     Traceback (most recent call last):
     rov.errors.SlurmError: x.json: $: expected an object, found []
     """
+    allow_overlap = as_flag(allow_overlap, "allow_overlap")
+    files = [_as_file(file) for file in as_rows(files, tuple, "files")]
     size = sum(len(data) for _, data in files)
     if size > MAX_SLURM_OCTETS:
         what = f"expected {MAX_SLURM_OCTETS:,} octets at most in all files, found {size:,}"
@@ -125,6 +130,13 @@ def read_bytes(files: Sequence[tuple[str, bytes]], *, allow_overlap: bool = Fals
         _refuse(overlaps((*filters, *assertions)))
     warnings = tuple(text for reading in readings for text in reading.warnings)
     return Slurm(tuple(names), filters, assertions, warnings)
+
+
+def _as_file(file: tuple[object, ...]) -> tuple[str, bytes]:
+    """A name and the octets of a file."""
+    if len(file) == 2 and isinstance(file[0], str) and isinstance(file[1], bytes):
+        return file[0], file[1]
+    raise ArgumentError(f"files: expected (str, bytes), found {_shown(file)}")
 
 
 def _refuse(faults: Iterable[tuple[str, str, str]]) -> None:

@@ -6,6 +6,7 @@ from typing import TypeAlias
 
 import msgspec
 
+from rov._checks import as_kind
 from rov.types import Aspa, Prefix, RouterKey, Vrp
 
 
@@ -80,7 +81,7 @@ Filter: TypeAlias = PrefixFilter | RouterKeyFilter | AspaFilter
 
 
 def shown(element: Vrp | RouterKey | Aspa) -> str:
-    """An element of a payload in a few words.
+    """An element of a payload in a few words; ArgumentError: it is none.
 
     >>> shown(RouterKey(64496, bytes(20), b"key"))
     'router key AS64496 SKI 0000000000000000000000000000000000000000'
@@ -89,7 +90,7 @@ def shown(element: Vrp | RouterKey | Aspa) -> str:
         return f"router key AS{element.asn} SKI {element.ski.hex().upper()}"
     if isinstance(element, Aspa):
         return f"ASPA of AS{element.customer}: {' '.join(f'AS{asn}' for asn in element.providers)}"
-    return str(element)
+    return str(as_kind(element, Vrp, "element"))
 
 
 def _given(prefix: Prefix | None, asn: int | None) -> list[str]:
