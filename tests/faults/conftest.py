@@ -46,23 +46,28 @@ HOOKS = Path(__file__).parent / "hooks"
 class Daemon:
     """``rtr-server serve`` with a configuration; its log in a file."""
 
-    def __init__(self, directory: Path, port: int, config: str) -> None:
+    def __init__(self, directory: Path, port: int, config: str, wrapper: list[str]) -> None:
         self.endpoint = Endpoint("127.0.0.1", port)
         self.control = directory / "control.sock"
         self._log = directory / "log"
+        self._said = directory / "said"
         file = directory / "config.toml"
         file.write_text(
             f'[[listen]]\naddress = "127.0.0.1:{port}"\n[log]\nlevel = "debug"\n'
             f'[control]\nsocket = "{self.control}"\n{config}'
         )
-        with self._log.open("wb") as log:
+        with self._log.open("wb") as log, self._said.open("wb") as said:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "rtr_server", "serve", "--config", str(file)],
-                stdout=subprocess.DEVNULL,
+                [*wrapper, sys.executable, "-m", "rtr_server", "serve", "--config", str(file)],
+                stdout=said,
                 stderr=log,
                 env=os.environ | {"PYTHONPATH": str(HOOKS), "FAULTS_DIRECTORY": str(directory)},
             )
         self.directory = directory
+
+    def sees(self, path):
+        """The way to what the daemon finds at ``path``, also if that is a mount of its own."""
+        return Path(f"/proc/{self.process.pid}/root", *Path(path).parts[1:])
 
     def log(self):
         """All that it has written."""
@@ -78,6 +83,14 @@ class Daemon:
             assert self.process.poll() is None, self.log()
             time.sleep(0.02)
         raise AssertionError(f"no line with {pattern!r} in:\n{self.log()[since:]}")
+
+    def serves(self):
+        """Wait until it has begun to serve routers."""
+        until = time.monotonic() + PATIENCE
+        while "Serving" not in self._said.read_text():
+            assert self.process.poll() is None, self.log()
+            assert time.monotonic() < until, self.log()
+            time.sleep(0.02)
 
     def held(self):
         """How many VRPs a router gets now."""
@@ -137,14 +150,13 @@ class Daemon:
 
 @pytest.fixture(scope="module")
 def start(free_port, tmp_path_factory):
-    """Start daemons that are ended after the module."""
+    """Start daemons that are ended after the module; ``wrapper`` is a command that runs another one."""
     daemons = []
 
-    def begin(config, directory=None):
-        directory = directory or tmp_path_factory.mktemp("daemon")
-        daemon = Daemon(directory, free_port(), config)
+    def begin(config, wrapper=()):
+        daemon = Daemon(tmp_path_factory.mktemp("daemon"), free_port(), config, list(wrapper))
         daemons.append(daemon)
-        daemon.logged(r"set loaded|no data yet|UPDATE HELD")
+        daemon.serves()
         return daemon
 
     yield begin

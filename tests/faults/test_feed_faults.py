@@ -322,31 +322,40 @@ def test_daemon_killed(start, tmp_path):
         time.sleep(0.05)
 
 
-def test_disk_full(start, tmp_path):
-    if os.geteuid() != 0 or shutil.which("mount") is None:
-        pytest.skip("needs root to mount a small tmpfs")
+def small_disk(directory, missing):
+    """A command that runs another one with a file system of 8 MB at ``directory``.
+
+    It is mounted in a namespace of its own, so it goes with the last process that sees it: a test run that is
+    killed leaves nothing behind.
+    """
+    unshare = ["unshare", "--mount", "--propagation", "private"]
+    if os.geteuid() != 0:
+        unshare[1:1] = ["--user", "--map-root-user"]
+    mount = ["sh", "-c", 'mount -t tmpfs -o size=8m none "$0" && exec "$@"', str(directory)]
+    if shutil.which("unshare") is None or subprocess.run([*unshare, *mount, "true"], check=False).returncode:
+        missing("no permission to mount a tmpfs in a namespace")
+    return [*unshare, *mount]
+
+
+def test_disk_full(start, tmp_path, missing):
     state, file = tmp_path / "state", tmp_path / "vrps.json"
     state.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "none", str(state)], check=False)
-    if mounted.returncode:
-        pytest.skip("no permission to mount a tmpfs")
-    try:
-        file.write_bytes(vrps())
-        daemon = start(f'[state]\ndirectory = "{state}"\n[[source]]\ntype = "file"\npath = "{file}"\n')
-        daemon.holds(GOOD)
-        filler = state / "filler"
-        with contextlib.suppress(OSError), filler.open("wb", buffering=0) as out:
-            while out.write(b"x" * 4096):
-                pass
-        since = len(daemon.log())
-        replace(file, vrps(GOOD + 1))
-        daemon.logged("No space left on device", since)
-        assert daemon.held() == GOOD
-        filler.unlink()
-        daemon.holds(GOOD + 1)
-        assert daemon.end()
-    finally:
-        subprocess.run(["umount", str(state)], check=False)
+    file.write_bytes(vrps())
+    config = f'[state]\ndirectory = "{state}"\n[[source]]\ntype = "file"\npath = "{file}"\n'
+    daemon = start(config, small_disk(state, missing))
+    daemon.holds(GOOD)
+    assert not list(state.iterdir()), "the small disk is the daemon's alone"
+    filler = daemon.sees(state) / "filler"
+    with contextlib.suppress(OSError), filler.open("wb", buffering=0) as out:
+        while out.write(b"x" * 4096):
+            pass
+    since = len(daemon.log())
+    replace(file, vrps(GOOD + 1))
+    daemon.logged("No space left on device", since)
+    assert daemon.held() == GOOD
+    filler.unlink()
+    daemon.holds(GOOD + 1)
+    assert daemon.end()
 
 
 def test_data_from_the_future(world):
