@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from math import inf
 from numbers import Real
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from rov._checks import as_kind, as_optional, as_rows, shown
 from rov.audit.schemas import Schema
@@ -107,6 +108,55 @@ def _as_event(event: tuple[Any, ...]) -> tuple[float, float]:
     raise ArgumentError(f"event {shown(event)}: expected (start, end) in seconds")
 
 
+class Tally(NamedTuple):
+    """Routes of ASes: ``asns`` ascending uint32 [n], ``counts`` int64 [n, 5] by the number of the Reason.
+
+    ``registered`` int64 [n]: those that an IRR has, None without one.
+    """
+
+    asns: npt.NDArray[np.uint32]
+    counts: npt.NDArray[np.int64]
+    registered: npt.NDArray[np.int64] | None
+
+    def of(self, asns: Collection[int]) -> tuple[list[int], int | None]:
+        """The counts of some of these ASes together, and how many of their routes are registered.
+
+        >>> Tally(np.array([1], np.uint32), np.ones((1, 5), np.int64), None).of([1])
+        ([1, 1, 1, 1, 1], None)
+        """
+        rows = np.searchsorted(self.asns, np.array(sorted(asns), np.uint32))
+        known = None if self.registered is None else int(self.registered[rows].sum())
+        return self.counts[rows].sum(axis=0).tolist(), known
+
+
+def tally(verdicts: Verdicts, asns: Collection[int], irr: Irr | None, match: Match) -> Tally:
+    """How many routes each of some ASes announces, by Reason, and how many of them an IRR has.
+
+    >>> from rov import Snapshot, VrpIndex
+    >>> from rov.audit import judge
+    >>> from rov.rib import RouteColumns, RouteTable
+    >>> table = RouteTable(RouteColumns(4, [0], [8], [64496], [1]), RouteColumns.empty(6))
+    >>> tally(judge(table, VrpIndex(Snapshot.empty())), [64496], None, "exact").counts.tolist()
+    [[1, 0, 0, 0, 0]]
+    """
+    as_kind(verdicts, Verdicts, "verdicts")
+    as_optional(irr, Irr, "irr")
+    if as_kind(match, str, "match") not in ("exact", "covering"):
+        raise ArgumentError(f"match {shown(match)}: expected exact or covering")
+    wanted = np.unique(np.array([as_asn(asn) for asn in as_rows(asns, object, "ASNs")], np.uint32))
+    counts = np.zeros((len(wanted), 5), np.int64)
+    registered = np.zeros(len(wanted), np.int64)
+    for judged in verdicts.families():
+        rows = np.flatnonzero(np.isin(judged.routes.origins, wanted) & (judged.routes.origins != 0))
+        place = np.searchsorted(wanted, judged.routes.origins[rows])
+        np.add.at(counts, (place, judged.reasons[rows]), 1)
+        if irr is not None:
+            index = irr.exact if match == "exact" else irr.covering
+            known = index.validate_batch(judged.routes.take(rows).routes) == State.VALID
+            np.add.at(registered, place[known], 1)
+    return Tally(wanted, counts, None if irr is None else registered)
+
+
 def manrs_table(
     verdicts: Verdicts,
     asns: Collection[int],
@@ -127,71 +177,60 @@ def manrs_table(
     >>> manrs_table(judge(table, VrpIndex(Snapshot.empty())), [64496])["severity"].to_pylist()
     ['lagging']
     """
-    as_kind(verdicts, Verdicts, "verdicts")
-    as_optional(irr, Irr, "irr")
-    if as_kind(match, str, "match") not in ("exact", "covering"):
-        raise ArgumentError(f"match {shown(match)}: expected exact or covering")
     limits = as_optional(thresholds, Thresholds, "thresholds") or Thresholds()
-    wanted = np.unique(np.array([as_asn(asn) for asn in as_rows(asns, object, "ASNs")], np.uint32))
-    counts = np.zeros((len(wanted), 5), np.int64)
-    registered = np.zeros(len(wanted), np.int64)
-    for judged in verdicts.families():
-        rows = np.flatnonzero(np.isin(judged.routes.origins, wanted) & (judged.routes.origins != 0))
-        place = np.searchsorted(wanted, judged.routes.origins[rows])
-        np.add.at(counts, (place, judged.reasons[rows]), 1)
-        if irr is not None:
-            index = irr.exact if match == "exact" else irr.covering
-            known = index.validate_batch(judged.routes.take(rows).routes) == State.VALID
-            np.add.at(registered, place[known], 1)
-    rows_of = [
-        _row(asn, of_asn, int(found), irr, limits)
-        for asn, of_asn, found in zip(wanted.tolist(), counts.tolist(), registered.tolist(), strict=True)
-    ]
+    found = tally(verdicts, asns, irr, match)
+    rows = []
+    for asn in found.asns.tolist():
+        autnum = None if irr is None else irr.autnums.get(asn)
+        policy = None if autnum is None else autnum.states_policy
+        contact = None if autnum is None else bool(autnum.contacts)
+        rows.append({"asn": asn, **scores(*found.of([asn]), limits), "m6": policy, "m8": contact})
     pyarrow = arrow()
-    number, share, text, flag = pyarrow.int64(), pyarrow.float64(), pyarrow.string(), pyarrow.bool_()
-    types = {
-        "asn": pyarrow.uint32(),
+    types = {"asn": pyarrow.uint32(), **score_types(), "m6": pyarrow.bool_(), "m8": pyarrow.bool_()}
+    table: pa.Table = pyarrow.Table.from_pylist(rows, pyarrow.schema(types))
+    return table
+
+
+def score_types() -> dict[str, Any]:
+    """The Arrow types of what ``scores`` gives, by name.
+
+    >>> str(score_types()["m7rpki"])
+    'double'
+    """
+    pyarrow = arrow()
+    number, share, text = pyarrow.int64(), pyarrow.float64(), pyarrow.string()
+    return {
         **dict.fromkeys(("announced", "valid", "invalid_asn", "invalid_len", "notfound"), number),
         **dict.fromkeys(("m7rpki_raw", "m7rpki", "m7rpkin"), share),
         "severity": text,
         "irr_registered": number,
         "m7irr": share,
         "severity_irr": text,
-        "m6": flag,
-        "m8": flag,
     }
-    columns = {
-        name: pyarrow.array([row[place] for row in rows_of], kind)
-        for place, (name, kind) in enumerate(types.items())
-    }
-    table: pa.Table = pyarrow.table(columns)
-    return table
 
 
-def _row(
-    asn: int, counts: list[int], registered: int, irr: Irr | None, limits: Thresholds
-) -> tuple[object, ...]:
-    """The columns of one AS; ``counts`` by the number of the Reason."""
+def scores(counts: list[int], registered: int | None, limits: Thresholds) -> dict[str, Any]:
+    """Counts by the number of the Reason, and the scores drawn from them, under the names of the columns.
+
+    >>> scores([1, 3, 0, 0, 0], None, Thresholds())["m7rpki"]
+    0.75
+    """
     notfound, valid, invalid_asn, invalid_len, as0 = counts
     total, invalid = sum(counts), invalid_asn + invalid_len + as0
     raw = (valid - INVALID_WEIGHT * invalid) / total if total else None
     score = None if raw is None else min(max(raw, 0.0), 1.0)
-    m7irr = registered / total if irr is not None and total else None
-    autnum = None if irr is None else irr.autnums.get(asn)
-    return (
-        asn,
-        total,
-        valid,
-        invalid_asn + as0,
-        invalid_len,
-        notfound,
-        raw,
-        score,
-        invalid / total if total else None,
-        limits.severity(score),
-        registered if irr is not None else None,
-        m7irr,
-        limits.severity(m7irr),
-        None if autnum is None else autnum.states_policy,
-        None if autnum is None else bool(autnum.contacts),
-    )
+    m7irr = registered / total if registered is not None and total else None
+    return {
+        "announced": total,
+        "valid": valid,
+        "invalid_asn": invalid_asn + as0,
+        "invalid_len": invalid_len,
+        "notfound": notfound,
+        "m7rpki_raw": raw,
+        "m7rpki": score,
+        "m7rpkin": invalid / total if total else None,
+        "severity": limits.severity(score),
+        "irr_registered": registered,
+        "m7irr": m7irr,
+        "severity_irr": limits.severity(m7irr),
+    }

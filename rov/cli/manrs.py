@@ -1,24 +1,90 @@
-"""``rov manrs``: scores of ASes by the formulas of the MANRS Observatory."""
+"""``rov manrs``: scores by the formulas of the MANRS Observatory, of ASes and beside published ones."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
 import msgspec
 
 from rov._rows import asn_of
 from rov.audit.manrs import FRAMEWORK, MANRS, Match, Thresholds, manrs_table
+from rov.audit.participants import PARTICIPANTS, participants_table
 from rov.cli.answers import Reply, answer, limit_option
 from rov.cli.dumps import dump_options, output_option, read_verdicts
 from rov.cli.shared import EXIT_FOUND, busy, json_option
 from rov.errors import ReferenceFileError
 from rov.reference.lines import numbered_lines
-from rov.reference.rpsl import read_irr
+from rov.reference.participants import read_participants
+from rov.reference.rpsl import Irr, read_irr
 from rov.report import Subject
 from rov.report.terminal import heading
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+C = TypeVar("C", bound=Callable[..., Any])
+
+
+def scoring_options(command: C) -> C:
+    """--irr, --irr-match, --thresholds, --fail-on: how to score."""
+    for option in (
+        click.option(
+            "--fail-on",
+            type=click.Choice(["lagging", "aspiring"]),
+            help="Exit with 1 if one is, or is worse.",
+        ),
+        click.option("--thresholds", metavar="FILE", help='JSON: {"ready": 0.8, "aspiring": 0.6}'),
+        click.option(
+            "--irr-match",
+            "match",
+            type=click.Choice(["exact", "covering"]),
+            default="exact",
+            show_default=True,
+            help="Whether a less specific route object counts.",
+        ),
+        click.option(
+            "--irr", multiple=True, metavar="FILE", help="RPSL dumps, for what IRRs register; repeatable."
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+class _Settings(NamedTuple):
+    """How to score: what the IRRs have (None: not asked), which objects match, thresholds."""
+
+    irr: Irr | None
+    match: Match
+    limits: Thresholds
+
+    @classmethod
+    def of(cls, irr: tuple[str, ...], match: Match, thresholds: str | None) -> _Settings:
+        """From the options."""
+        limits = _thresholds(thresholds)
+        with busy("reading IRRs"):
+            return cls(read_irr(irr) if irr else None, match, limits)
+
+    def facts(self) -> dict[str, Any]:
+        """What the scores rest on, as plain values."""
+        found: dict[str, Any] = {
+            "framework": FRAMEWORK,
+            "irr_match": self.match,
+            "thresholds": msgspec.structs.asdict(self.limits),
+        }
+        if self.irr is not None:
+            found |= {"irr_objects": self.irr.routes, "irr_skipped": self.irr.skipped}
+        return found
+
+    def line(self) -> str:
+        """The same for people."""
+        return (
+            f"framework {FRAMEWORK}; ready from {self.limits.ready:.0%}, aspiring from "
+            f"{self.limits.aspiring:.0%} (MANRS publishes no thresholds); IRR objects match: {self.match}"
+        )
 
 
 @click.group("manrs")
@@ -29,19 +95,7 @@ def manrs_group() -> None:
 @manrs_group.command("score")
 @dump_options
 @click.option("--asns", "path", required=True, metavar="FILE", help="AS numbers, one a line; # is a comment.")
-@click.option("--irr", multiple=True, metavar="FILE", help="RPSL dumps, for M7IRR, M6 and M8; repeatable.")
-@click.option(
-    "--irr-match",
-    "match",
-    type=click.Choice(["exact", "covering"]),
-    default="exact",
-    show_default=True,
-    help="Whether a less specific route object counts.",
-)
-@click.option("--thresholds", metavar="FILE", help='JSON: {"ready": 0.8, "aspiring": 0.6}')
-@click.option(
-    "--fail-on", type=click.Choice(["lagging", "aspiring"]), help="Exit with 1 if one is, or is worse."
-)
+@scoring_options
 @output_option("the scores")
 @limit_option
 @json_option
@@ -59,38 +113,81 @@ def score(
     **how: Any,
 ) -> int:
     """Score ASes: M7RPKI (routes with a ROA), M7IRR (routes in an IRR), M6 and M8 (policy, contact)."""
-    asns, limits = _asns(path), _thresholds(thresholds)
-    with busy("reading IRRs"):
-        known = read_irr(irr) if irr else None
+    asns, settings = _asns(path), _Settings.of(irr, match, thresholds)
     verdicts = read_verdicts(ribs, vrps, min_peers, neighbor, strict)
-    table = manrs_table(verdicts, asns, irr=known, match=match, thresholds=limits)
-    counts = Counter(table["severity"].to_pylist())
-    settings: dict[str, Any] = {
-        "framework": FRAMEWORK,
-        "irr_match": match,
-        "thresholds": msgspec.structs.asdict(limits),
-    }
-    lines = [
-        f"framework {FRAMEWORK}; ready from {limits.ready:.0%}, aspiring from {limits.aspiring:.0%} "
-        f"(MANRS publishes no thresholds); IRR objects match: {match}",
-        *(f"{count:,} {word.replace('_', ' ')}" for word, count in sorted(counts.items())),
-    ]
-    shown: tuple[str, ...] = (
-        "asn",
-        "announced",
-        "valid",
-        "invalid_asn",
-        "invalid_len",
-        "notfound",
-        "m7rpki",
-        "severity",
-    )
-    if known is not None:
-        shown = (*shown, "m7irr", "severity_irr", "m6", "m8")
-        settings["irr_objects"], settings["irr_skipped"] = known.routes, known.skipped
+    table = manrs_table(verdicts, asns, irr=settings.irr, match=match, thresholds=settings.limits)
+    counts = _severities(table)
+    shown = ["asn", "announced", "valid", "invalid_asn", "invalid_len", "notfound", "m7rpki", "severity"]
+    if settings.irr is not None:
+        shown += ["m7irr", "severity_irr", "m6", "m8"]
     subject = Subject(verdicts, ribs, vrps, neighbor)
-    reply = Reply(table, MANRS, dict(counts), lines, shown, "no AS")
-    answer(reply, {**subject.facts(), **settings}, heading(subject), **how)
+    lines = [settings.line(), *_counted(counts)]
+    reply = Reply(table, MANRS, counts, lines, shown, "no AS")
+    answer(reply, {**subject.facts(), **settings.facts()}, heading(subject), **how)
+    return _code(table, fail_on)
+
+
+@manrs_group.command("table")
+@dump_options
+@click.option(
+    "--participants",
+    "path",
+    required=True,
+    metavar="FILE",
+    help="JSON of the MANRS API, or the Observatory's CSV.",
+)
+@scoring_options
+@output_option("a row for each participant")
+@limit_option
+@json_option
+def table_command(
+    ribs: tuple[str, ...],
+    vrps: str,
+    min_peers: int,
+    neighbor: int | None,
+    strict: bool,
+    path: str,
+    irr: tuple[str, ...],
+    match: Match,
+    thresholds: str | None,
+    fail_on: str | None,
+    **how: Any,
+) -> int:
+    """Put our scores of participants beside those that MANRS publishes; the largest differences first."""
+    known, settings = read_participants(path), _Settings.of(irr, match, thresholds)
+    verdicts = read_verdicts(ribs, vrps, min_peers, neighbor, strict)
+    with busy("scoring"):
+        table = participants_table(verdicts, known, irr=settings.irr, match=match, thresholds=settings.limits)
+    counts = _severities(table)
+    compared = {what: table[f"difference_{what}"].drop_null() for what in ("rpki", "irr")}
+    summary: dict[str, Any] = {"participants": len(known), "severities": counts}
+    lines = [settings.line(), f"{len(known):,} participants", *_counted(counts)]
+    for what, values in compared.items():
+        if len(values):
+            mean = sum(map(abs, values.to_pylist())) / len(values)
+            summary[f"compared_{what}"], summary[f"mean_difference_{what}"] = len(values), mean
+            lines.append(
+                f"{len(values):,} have a published {what.upper()} score; ours differ by {mean:.4f} on average"
+            )
+    shown = ["name", "areas", "asns", "announced", "m7rpki", "published_rpki", "difference_rpki", "severity"]
+    if settings.irr is not None:
+        shown += ["m7irr", "published_irr", "difference_irr", "severity_irr"]
+    subject = Subject(verdicts, ribs, vrps, neighbor)
+    facts = {**subject.facts(), **settings.facts(), "participants": path}
+    reply = Reply(table, PARTICIPANTS, summary, lines, shown, "no participant")
+    answer(reply, facts, heading(subject), **how)
+    return _code(table, fail_on)
+
+
+def _severities(table: pa.Table) -> dict[str, int]:
+    return dict(Counter(table["severity"].to_pylist()))
+
+
+def _counted(counts: dict[str, int]) -> list[str]:
+    return [f"{count:,} {word.replace('_', ' ')}" for word, count in sorted(counts.items())]
+
+
+def _code(table: pa.Table, fail_on: str | None) -> int:
     worse: set[str] = {"lagging": {"lagging"}, "aspiring": {"lagging", "aspiring"}}.get(fail_on or "", set())
     return EXIT_FOUND if worse & {*table["severity"].to_pylist(), *table["severity_irr"].to_pylist()} else 0
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple, TypeAlias
 
-NUMBER = re.compile(r"[\d,.]+( %)?$|-$")
+NUMBER = re.compile(r"-?[\d,.]+( %)?$|-$")
 """A cell of a Grid that is a number, or stands for none."""
 
 Tone = Literal["good", "bad", "open", "plain", "warn"]
