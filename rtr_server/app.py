@@ -210,6 +210,7 @@ class Cache:
             log.exception("reload failed, the old configuration stays")
         finally:
             self.updates.reload()
+            self.http.reload()
             self._systemd.ready()
 
     async def _reconfigure(self, path: Path) -> None:

@@ -71,6 +71,9 @@ class Http(Section, frozen=True, kw_only=True):
     router_metrics: bool = False
     """Whether `/metrics` has some for each router, by its address."""
 
+    rib: tuple[Path, ...] = ()
+    """RIB dumps, as `rov` reads them: API and pages judge their routes; read again when they change."""
+
     def __post_init__(self) -> None:
         if (self.certificate is None) != (self.key is None):
             missing = "key" if self.key is None else "certificate"
@@ -82,6 +85,9 @@ class Http(Section, frozen=True, kw_only=True):
             path = getattr(self, name)
             if path is not None and not path.is_file():
                 yield SectionError(name, f"{path}: no such file")
+        for number, dump in enumerate(self.rib):
+            if not dump.is_file():
+                yield SectionError(f"rib[{number}]", f"{dump}: no such file")
         if self.token is not None:
             try:
                 read_token(self.token)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
 import logging
 import os
 import resource
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from rov import ArchiveError, archive
+from rtr_server.child import settle
 from rtr_server.config.reader import build
 from rtr_server.feed.messages import (
     Ask,
@@ -47,12 +47,10 @@ RECYCLE_AFTER = 3
 """Sets before that, whatever the memory: a large feed must not restart for ever."""
 
 MAX_DATA = 4 << 30
-"""Memory that a loader may ask for: a bug or a hostile file ends in an error, not in a machine that swaps."""
+"""Octets of memory that a loader may ask for."""
 
 MAX_BACKLOG = 8 << 20
 """Octets of messages that the daemon has not read: log lines beyond that are dropped."""
-
-_PR_SET_PDEATHSIG = 1
 
 
 class _Handler(logging.Handler):
@@ -80,21 +78,11 @@ def _plain(value: object) -> Any:
 
 def main(descriptor: int) -> int:
     """Serve the daemon at the other end of a socket; the exit code."""
-    _tie_to_parent()
-    with contextlib.suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_DATA, (MAX_DATA, resource.getrlimit(resource.RLIMIT_DATA)[1]))
-    with contextlib.suppress(OSError):  # rather this process than the one that routers talk to
-        Path("/proc/self/oom_score_adj").write_text("500")
+    settle(MAX_DATA)
     connection = socket.socket(fileno=descriptor)
     with contextlib.suppress(asyncio.CancelledError):
         return asyncio.run(_serve(connection))
     return 0
-
-
-def _tie_to_parent() -> None:
-    """Be told when the daemon dies, however it does; the end of the socket says so, too."""
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 async def _serve(connection: socket.socket) -> int:

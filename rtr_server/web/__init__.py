@@ -15,6 +15,10 @@ The seam: a module of this package has ``routes(daemon) -> Iterable[BaseRoute]``
     await daemon.sessions()  rtr_server.sessions.Listing: a SessionRow a router, the last that ended
     await daemon.sources()   the dict of the control command ``sources``
     daemon.held()            the dict of ``update show``: what the guard holds
+    daemon.rib               Rib: the routes of [http] rib; ``status()``, and ``table``, None while there are
+                             none, else a frozen Table of the routes with their states under ``served``:
+                             ``covering(prefix)``, ``under(prefix)``, ``of(asn)``, ``counts()``,
+                             ``counts_of(asn)``, ``part_of(asn)``, ``verdicts`` for rov.audit
     daemon.age(), .status(), .config, .updates, .clock, .began
 
 Handlers run in the event loop, where RTR sessions live: nothing in them may take longer than a millisecond.

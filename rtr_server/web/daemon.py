@@ -24,6 +24,7 @@ from rtr_server.sessions import Listing, Sessions
 from rtr_server.threads import in_thread
 from rtr_server.transport.server import Server
 from rtr_server.updates import Updates
+from rtr_server.web.rib import Rib
 
 log = logging.getLogger(__name__)
 
@@ -99,6 +100,8 @@ class Daemon:
         self._generation = 0
         updates.watchers.append(self._changed)
         self._stale.set()
+        self.rib = Rib(config.http.rib, lambda: self.served, self.changed, clock)
+        """The routes of [http] rib; its ``table`` is None while there are none."""
 
     # What is there
 
@@ -150,7 +153,12 @@ class Daemon:
             watcher(change)
 
     async def run(self) -> None:
-        """Index each set that comes to be served; until cancelled."""
+        """Index each set that comes to be served, and judge the routes by it; until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.rib.run())
+            tasks.create_task(self._index())
+
+    async def _index(self) -> None:
         while True:
             await self._stale.wait()
             self._stale.clear()

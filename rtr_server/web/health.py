@@ -11,12 +11,14 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from rtr_server.web.daemon import Daemon
+from rtr_server.web.rib import Status
 
 
 class Readiness(msgspec.Struct, frozen=True):
     """The answer of /readyz: whether it is ready, why not, and what that was judged by.
 
-    ``age``: seconds since the newest data were made, None: nobody knows; ``stale_after`` is [stale] after.
+    ``age``: seconds since the newest data were made, None: nobody knows; ``stale_after`` is [stale] after;
+    ``rib``: how the dumps of [http] rib stand, None without them. They do not count for being ready.
     """
 
     ready: bool
@@ -27,6 +29,7 @@ class Readiness(msgspec.Struct, frozen=True):
     stale_after: float | None
     held: bool
     sources: list[dict[str, Any]]
+    rib: Status | None
 
 
 def routes(daemon: Daemon) -> Iterable[BaseRoute]:
@@ -68,4 +71,5 @@ async def readiness(daemon: Daemon) -> Readiness:
         after,
         daemon.held()["held"] is not None,
         sources["sources"],
+        daemon.rib.status() if daemon.rib.files else None,
     )

@@ -69,6 +69,11 @@ class Http:
         if self._server is not None:
             self._server.tls = context
 
+    def reload(self) -> None:
+        """Read the RIB dumps again."""
+        if self._server is not None:
+            self._daemon.rib.reload()
+
     async def close(self) -> None:
         """End."""
         if self._server is not None:
