@@ -29,6 +29,7 @@ SUBCOMMANDS = {
     "history": "rov.cli.history:history",
     "impact": "rov.cli.impact:impact",
     "info": "rov.cli.info:info",
+    "ixp": "rov.cli.ixp:ixp_group",
     "leaks": "rov.cli.leaks:leaks",
     "lint": "rov.cli.lint:lint",
     "manrs": "rov.cli.manrs:manrs_group",

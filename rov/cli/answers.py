@@ -27,7 +27,10 @@ limit_option = click.option(
 
 
 class Reply(NamedTuple):
-    """An answer: its rows, what sums them up, the columns that a terminal shows, words for no rows."""
+    """An answer: its rows, what sums them up, the columns that a terminal shows, words for no rows.
+
+    ``more`` is what a terminal shows between the summary and the rows.
+    """
 
     rows: pa.Table
     schema: Schema
@@ -35,6 +38,7 @@ class Reply(NamedTuple):
     lines: Sequence[str]
     shown: Sequence[str]
     none: str
+    more: Sequence[Any] = ()
 
 
 def answer(reply: Reply, facts: Mapping[str, Any], head: Sequence[Any], **how: Any) -> None:
@@ -61,16 +65,21 @@ def answer_about(reply: Reply, subject: Subject, **how: Any) -> None:
 
 
 def _for_people(reply: Reply, limit: int) -> list[Any]:
-    items: list[Any] = ["", *(Text(line) for line in reply.lines)]
+    items: list[Any] = ["", *(Text(line) for line in reply.lines), *reply.more]
     if not reply.rows.num_rows:
         return [*items, Text(reply.none)]
     if limit:
-        picked = reply.rows.select(list(reply.shown)).slice(0, limit).to_pylist()
-        cells = [[cell(name, row[name]) for name in reply.shown] for row in picked]
-        items += ["", grid(Grid("", [name.replace("_", " ") for name in reply.shown], cells))]
+        items += ["", table_grid(reply.rows, reply.shown, limit)]
     if reply.rows.num_rows > limit:
         items.append(Text(f"... and {reply.rows.num_rows - limit:,} more (--limit, --json, --output)"))
     return items
+
+
+def table_grid(rows: pa.Table, shown: Sequence[str], limit: int) -> Any:
+    """The first rows of a table, some of its columns, for a terminal."""
+    picked = rows.select(list(shown)).slice(0, limit).to_pylist()
+    cells = [[cell(name, row[name]) for name in shown] for row in picked]
+    return grid(Grid("", [name.replace("_", " ") for name in shown], cells))
 
 
 def cell(name: str, value: Any) -> str:

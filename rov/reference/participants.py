@@ -122,6 +122,32 @@ def read_participants(path: str | os.PathLike[str]) -> tuple[Participant, ...]:
     )
 
 
+class _Asns(msgspec.Struct):
+    asns: list[int | str]
+
+
+def read_asns(path: str | os.PathLike[str]) -> frozenset[int]:
+    """The AS numbers of the members of MANRS: {"asns": [...]} as its API gives them, or participants.
+
+    ReferenceFileError: as read_participants.
+
+    >>> import tempfile
+    >>> with tempfile.NamedTemporaryFile("w") as file:
+    ...     print('{"asns": [64496]}', file=file, flush=True)
+    ...     sorted(read_asns(file.name))
+    [64496]
+    """
+    name = as_path(path)
+    try:
+        given = msgspec.json.decode(read_octets(name), type=_Asns).asns
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return frozenset(asn for who in read_participants(name) for asn in who.asns)
+    found = {asn_of(value) for value in given[: MAX_PARTICIPANTS + 1]}
+    if None in found or len(given) > MAX_PARTICIPANTS:
+        raise ReferenceFileError(name, f"expected at most {MAX_PARTICIPANTS:,} AS numbers in asns")
+    return frozenset(asn for asn in found if asn is not None)
+
+
 def _of_json(name: str, octets: bytes) -> tuple[Participant, ...]:
     try:
         given = msgspec.json.decode(octets, type=_Document).participants

@@ -16,6 +16,7 @@ from rov.aspa import PathBatch
 from rov.errors import RibFileError
 from rov.rib.columns import Columns, Flag
 from rov.rib.lines import TextReader
+from rov.rib.looking_glass import LookingGlassReader, is_looking_glass
 from rov.rib.mrt import MrtReader, is_mrt
 from rov.rib.stream import Progress, Source, ahead
 from rov.rib.table import Peer, RibCounts, named_peers
@@ -27,8 +28,8 @@ BATCHES_AHEAD = 2
 """Batches parsed while the caller works on one: enough to keep two processors busy, 20 MB."""
 
 _EXPECTED = (
-    "expected an MRT dump, bgpdump -m, a RIS whois dump, pfx2as, pyasn, or a CSV file that names its columns "
-    "prefix and origin"
+    "expected an MRT dump, bgpdump -m, a RIS whois dump, pfx2as, pyasn, JSON of Alice-LG or Bird's Eye, or a "
+    "CSV file that names its columns prefix and origin"
 )
 
 
@@ -167,11 +168,12 @@ class Dump:
         self.name: str = self._source.name
         self._pieces = self._source.pieces()
         head = take_head(self._pieces)
-        self._paths = False
-        self._reader: MrtReader | TextReader
+        self._paths = paths
+        self._reader: MrtReader | LookingGlassReader | TextReader
         if is_mrt(head):
-            self._paths = paths
             self._reader = MrtReader(self.name, self._peers, paths=paths, multicast=multicast, local=local)
+        elif is_looking_glass(head):
+            self._reader = LookingGlassReader(self.name, self._peers)
         elif layout := detect(head[:HEAD_BYTES]):
             self._reader = TextReader(self.name, layout, self._peers)
         else:
@@ -182,8 +184,8 @@ class Dump:
     def _read(self, pieces: Iterator[bytes]) -> Iterator[RibBatch]:
         for ipv4, ipv6 in self._reader.rows(pieces):
             attributes = None
-            if self._paths and isinstance(self._reader, MrtReader):
-                attributes = Attributes.of(self._reader.parser.take_paths())
+            if self._paths and not isinstance(self._reader, TextReader):
+                attributes = Attributes.of(self._reader.take_paths())
                 _mark_sets(attributes.paths, ipv4, ipv6)
             if len(ipv4.lengths):
                 yield RibBatch(4, ipv4, attributes)
@@ -263,10 +265,10 @@ def open_dump(
 ) -> Dump:
     """Open one dump, MRT or text, plain or packed, to iterate over its routes in batches; rov.rib.open.
 
-    path: a path, ``-`` for standard input or a URL. paths: MRT only, gives AS paths and communities as
-    well. multicast: takes routes of SAFI 2 as well; local: takes messages that the collector sent as well.
-    progress: as in read_table. RibFileError: it cannot be read, or is no dump of a known kind.
-    ArgumentError: no path, no function.
+    path: a path, ``-`` for standard input or a URL. paths: MRT and looking glasses only, gives AS paths
+    and communities as well. multicast: takes routes of SAFI 2 as well; local: takes messages that the
+    collector sent as well. progress: as in read_table. RibFileError: it cannot be read, or is no dump of a
+    known kind. ArgumentError: no path, no function.
 
     >>> import tempfile
     >>> with tempfile.NamedTemporaryFile() as file:

@@ -78,6 +78,10 @@ class MrtReader:
             if ipv4[1] or ipv6[1]:
                 yield Columns.of(4, ipv4), Columns.of(6, ipv6)
 
+    def take_paths(self) -> tuple[bytes, ...]:
+        """Paths and communities of the rows given last."""
+        return self.parser.take_paths()
+
     def warnings(self) -> Iterator[str]:
         """What is to be said of the first bad records, and of a tail cut off."""
         for offset, kind, subtype, fault in self.parser.named():

@@ -17,6 +17,7 @@ from rov.errors import RibFileError
 from rov.rib.columns import Columns, Flag, as_addresses
 from rov.rib.dump import not_recognised, take_head
 from rov.rib.lines import TextReader
+from rov.rib.looking_glass import LookingGlassReader, is_looking_glass
 from rov.rib.merge import FamilyMerger, Part, single_peer_sets
 from rov.rib.mrt import MrtReader, is_mrt
 from rov.rib.stream import Progress, Source
@@ -36,7 +37,7 @@ Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 def read_table(
     paths: Paths, *, multicast: bool = False, local: bool = False, progress: Progress | None = None
 ) -> RouteTable:
-    """The distinct routes of one or more dumps, merged: MRT, bgpdump -m, RIS whois, pfx2as, pyasn, CSV.
+    """The distinct routes of one or more dumps, merged, of every format that rov.rib.open takes.
 
     paths: one name or several: paths, patterns such as ``rib.*.bz2``, URLs, ``-`` for standard input.
     multicast, local: as in rov.rib.open. progress is called with the packed octets of a file read so far
@@ -104,16 +105,21 @@ class _TableReader:
         self._warnings += [*reader.warnings(), *source.warnings]
         del self._warnings[MAX_WARNINGS:]
 
-    def _read_pieces(self, source: Source, pieces: Iterator[bytes]) -> MrtReader | TextReader:
+    def _read_pieces(
+        self, source: Source, pieces: Iterator[bytes]
+    ) -> MrtReader | LookingGlassReader | TextReader:
         head = take_head(pieces)
         pieces = chain([head], pieces)
         if is_mrt(head):
             return self._read_mrt(source.name, pieces)
-        layout = detect(head[:HEAD_BYTES])
-        if layout is None:
+        reader: LookingGlassReader | TextReader
+        if is_looking_glass(head):
+            reader = LookingGlassReader(source.name, self._peers)
+        elif layout := detect(head[:HEAD_BYTES]):
+            reader = TextReader(source.name, layout, self._peers)
+        else:
             raise not_recognised(source)
-        reader = TextReader(source.name, layout, self._peers)
-        self._read_text(reader, pieces)
+        self._read_rows(reader, pieces)
         return reader
 
     def _read_mrt(self, name: str, pieces: Iterator[bytes]) -> MrtReader:
@@ -135,12 +141,12 @@ class _TableReader:
             )
             self._add(name, merger, part)
 
-    def _read_text(self, reader: TextReader, pieces: Iterator[bytes]) -> None:
+    def _read_rows(self, reader: LookingGlassReader | TextReader, pieces: Iterator[bytes]) -> None:
         for ipv4, ipv6 in reader.rows(pieces):
             self._add(reader.name, self._ipv4, self._part(reader, ipv4))
             self._add(reader.name, self._ipv6, self._part(reader, ipv6))
 
-    def _part(self, reader: TextReader, columns: Columns) -> Part:
+    def _part(self, reader: LookingGlassReader | TextReader, columns: Columns) -> Part:
         """The rows as routes of one peer each."""
         rows = columns.keep(~columns.has(Flag.WITHDRAWN))
         if reader.tells_peers:

@@ -1,0 +1,255 @@
+"""``rov ixp``: what a route server passed on, and what that says of each member of the exchange."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from rov.audit.ixp import VERIFY, Community, Passed, as_community, passed_on, verify_table
+from rov.audit.ixp_members import MEMBERS, letter, member_fixes, members_table
+from rov.audit.verdicts import Verdicts
+from rov.cli.answers import Reply, answer, limit_option, table_grid
+from rov.cli.dumps import output_option, read_verdicts, reopened
+from rov.cli.shared import EXIT_FOUND, busy, json_option, strict_option
+from rov.errors import ArgumentError, PrefixError
+from rov.formats.compression import write_file
+from rov.reference.ixf import Exchange, read_members
+from rov.reference.participants import read_asns
+from rov.report import Subject
+from rov.report.terminal import heading
+from rov.types import Prefix, State
+
+C = TypeVar("C", bound=Callable[..., Any])
+
+MEMBERS_SHOWN = ("asn", "name", "sessions", "routes", "valid", "invalid", "invalid_expected", "not_found")
+
+
+class _CommunityType(click.ParamType[Community]):
+    """A community of two numbers, or a large one of three."""
+
+    name = "community"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Community:
+        try:
+            return as_community(str(value))
+        except ArgumentError as error:
+            self.fail(str(error))
+
+
+class _PrefixType(click.ParamType[Prefix]):
+    """A prefix."""
+
+    name = "prefix"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Prefix:
+        try:
+            return Prefix.parse(str(value))
+        except PrefixError as error:
+            self.fail(str(error))
+
+
+def server_options(command: C) -> C:
+    """RIB..., --vrps, --members, --expected-invalid-community, --peering-lan, --strict."""
+    for option in (
+        strict_option,
+        click.option(
+            "--peering-lan",
+            "lans",
+            type=_PrefixType(),
+            multiple=True,
+            metavar="PREFIX",
+            help="The peering LAN: no route may lie in it. Those of --members count too. Repeatable.",
+        ),
+        click.option(
+            "--expected-invalid-community",
+            "expected",
+            type=_CommunityType(),
+            multiple=True,
+            metavar="COMMUNITY",
+            help="Marks invalid routes that are passed on knowingly: 64500:1 or 64500:1:2. Repeatable.",
+        ),
+        click.option("--members", "path", metavar="FILE", help="The exchange's IX-F member export (JSON)."),
+        click.option("--vrps", "vrps", required=True, metavar="FILE", help="The VRPs to validate against."),
+        click.argument("ribs", nargs=-1, required=True, metavar="RIB..."),
+    ):
+        command = option(command)
+    return command
+
+
+@click.group("ixp")
+def ixp_group() -> None:
+    """Route servers of internet exchanges, and their members."""
+
+
+@ixp_group.command("verify")
+@server_options
+@click.option(
+    "--fail-on",
+    multiple=True,
+    type=click.Choice(["invalid", "expected", "lan", "nothing"]),
+    default=["invalid"],
+    show_default=True,
+    help="Exit with 1 if such a route was passed on: invalid (unmarked), expected (marked), in the LAN.",
+)
+@output_option("the entries that are invalid or in the peering LAN")
+@limit_option
+@json_option
+def verify(
+    ribs: tuple[str, ...],
+    vrps: str,
+    path: str | None,
+    expected: tuple[Community, ...],
+    lans: tuple[Prefix, ...],
+    strict: bool,
+    fail_on: tuple[str, ...],
+    **how: Any,
+) -> int:
+    """Verify that a route server drops invalid routes: exit code 1 if it passed one on unmarked.
+
+    RIB is its table as MRT, or the JSON of its looking glass (Alice-LG, Bird's Eye, birdwatcher).
+    """
+    exchange = read_members(path) if path else None
+    verdicts, passed = _read(ribs, vrps, exchange, expected, lans, strict)
+    with busy("verifying"):
+        table = verify_table(passed, exchange.names() if exchange else None)
+        members = members_table(passed, exchange)
+    counts = Counter(table["status"].to_pylist())
+    unmarked, marked = (sum(members[name].to_pylist()) for name in ("invalid", "invalid_expected"))
+    inside = sum(lan is not None for lan in table["peering_lan"].to_pylist())
+    blocks = [_lan(verdicts, lan, table["peering_lan"].to_pylist()) for lan in passed.lans]
+    summary = {
+        "sessions": len([session for session in passed.sessions if session.address]),
+        "routes": verdicts.counts(),
+        "entries": {name: counts[name] for name in ("invalid", "invalid_expected")},
+        "peering_lan_entries": inside,
+        "not_listed": passed.found - len(passed.listed),
+        "passed": not unmarked,
+    }
+    lines = [
+        f"{len(verdicts):,} routes of {summary['sessions']:,} sessions, of which "
+        f"{verdicts.count(State.INVALID):,} are invalid",
+        f"{counts['invalid']:,} entries passed on unmarked, by {_count(members, 'invalid'):,} members",
+        f"{counts['invalid_expected']:,} entries marked as expected{_named(expected)}",
+        *(block["advice"] for block in blocks),
+        "NOT verified: invalid routes were passed on" if unmarked else "verified: no invalid route unmarked",
+    ]
+    if summary["not_listed"]:
+        lines.append(f"{summary['not_listed']:,} entries are counted by route only: too many to list")
+    subject = Subject(verdicts, ribs, vrps)
+    facts = {
+        **subject.facts(),
+        "expected_invalid_communities": [":".join(map(str, community)) for community in expected],
+        "peering_lans": blocks,
+        "members_schema": MEMBERS.name,
+        "members": members.to_pylist(),
+    }
+    more = ["", "Members", table_grid(members, MEMBERS_SHOWN, how["limit"])] if members.num_rows else []
+    shown = ("prefix", "origin", "status", "reason", "peer", "peer_as", "member", "class", "vrps")
+    reply = Reply(table, VERIFY, summary, lines, shown, "no entry is invalid or in the peering LAN", more)
+    answer(reply, facts, heading(subject), **how)
+    met = {"invalid": unmarked, "expected": marked, "lan": inside, "nothing": 0}
+    return EXIT_FOUND if any(met[name] for name in fail_on) else 0
+
+
+@ixp_group.command("members")
+@server_options
+@click.option(
+    "--manrs", metavar="FILE", help='AS numbers of MANRS members: {"asns": [...]}, or participants.'
+)
+@click.option(
+    "--letters",
+    type=click.Path(file_okay=False),
+    metavar="DIRECTORY",
+    help="Write a text to each member that has invalid routes: ASn.txt.",
+)
+@output_option("a row for each member")
+@limit_option
+@json_option
+def members_command(
+    ribs: tuple[str, ...],
+    vrps: str,
+    path: str | None,
+    expected: tuple[Community, ...],
+    lans: tuple[Prefix, ...],
+    strict: bool,
+    manrs: str | None,
+    letters: str | None,
+    **how: Any,
+) -> int:
+    """A card for each member of an exchange: its routes by state, its score, what mends most of them."""
+    exchange = read_members(path) if path else None
+    known = read_asns(manrs) if manrs else None
+    verdicts, passed = _read(ribs, vrps, exchange, expected, lans, strict)
+    with busy("scoring"):
+        table = members_table(passed, exchange, manrs=known)
+    written = _write_letters(letters, passed, exchange) if letters else 0
+    severities = dict(Counter(table["severity"].to_pylist()))
+    summary: dict[str, Any] = {
+        "members": table.num_rows,
+        "with_invalid_routes": _count(table, "invalid"),
+        "severities": severities,
+    }
+    lines = [
+        f"{table.num_rows:,} members, {summary['with_invalid_routes']:,} with invalid routes",
+        *(f"{count:,} {word.replace('_', ' ')}" for word, count in sorted(severities.items())),
+    ]
+    if letters:
+        lines.append(f"{written:,} letters in {letters}")
+    shown = ["asn", "name", "routes", "valid", "invalid", "not_found", "m7rpki", "severity"]
+    shown += ["manrs_member"] if known is not None else []
+    subject = Subject(verdicts, ribs, vrps)
+    reply = Reply(table, MEMBERS, summary, lines, [*shown, "top_fix"], "no member")
+    answer(reply, subject.facts(), heading(subject), **how)
+    return 0
+
+
+def _read(
+    ribs: tuple[str, ...],
+    vrps: str,
+    exchange: Exchange | None,
+    expected: tuple[Community, ...],
+    lans: tuple[Prefix, ...],
+    strict: bool,
+) -> tuple[Verdicts, Passed]:
+    verdicts = read_verdicts(ribs, vrps, 1, None, strict)
+    every = tuple(dict.fromkeys([*lans, *(exchange.lans if exchange else ())]))
+    with reopened(ribs, "rov ixp") as dumps:
+        known = exchange.asns() if exchange else None
+        return verdicts, passed_on(verdicts, dumps, expected=expected, lans=every, members=known)
+
+
+def _count(members: Any, column: str) -> int:
+    """How many members have such routes."""
+    return sum(value > 0 for value in members[column].to_pylist())
+
+
+def _named(expected: tuple[Community, ...]) -> str:
+    return f" ({', '.join(':'.join(map(str, community)) for community in expected)})" if expected else ""
+
+
+def _lan(verdicts: Verdicts, lan: Prefix, found: list[str | None]) -> dict[str, Any]:
+    """What there is to say of a peering LAN: entries that lie in it, the VRPs over it, advice."""
+    count = found.count(str(lan))
+    vrps = [str(vrp) for vrp in verdicts.index.explain(lan, 0).covering]
+    advice = f"peering LAN {lan}: {count:,} entries lie in it, "
+    advice += (
+        f"ROAs over it: {', '.join(vrps[:3])}"
+        if vrps
+        else "and no ROA covers it: one for AS 0, or for the exchange's own AS, would have leaks dropped"
+    )
+    return {"prefix": str(lan), "entries": count, "vrps": vrps, "advice": advice}
+
+
+def _write_letters(directory: str, passed: Passed, exchange: Exchange | None) -> int:
+    """A file for each member that has invalid routes; how many."""
+    names = exchange.names() if exchange else {}
+    fixes = member_fixes(passed)
+    os.makedirs(directory, exist_ok=True)
+    for asn, routes in fixes.items():
+        text = letter(asn, names.get(asn, ""), routes, "the route servers of the exchange")
+        write_file(os.path.join(directory, f"AS{asn}.txt"), [text.encode()])
+    return len(fixes)
