@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
 from rov.errors import ArgumentError, ExtraError
+
+
+def packaged_templates(package: str) -> AbstractContextManager[Path]:
+    """The directory of templates of a package, while the context lasts.
+
+    >>> with packaged_templates("rov.routers") as directory:
+    ...     (directory / "bird2.j2").is_file()
+    True
+    """
+    return as_file(files(package).joinpath("templates"))
 
 
 def environment(*directories: Path, escape: bool = False) -> Any:

@@ -25,6 +25,7 @@ SUBCOMMANDS = {
     "convert": "rov.cli.convert:convert",
     "coverage": "rov.cli.coverage:coverage",
     "diff": "rov.cli.diff:diff",
+    "filter": "rov.cli.filter:filter_group",
     "hijacks": "rov.cli.hijacks:hijacks",
     "history": "rov.cli.history:history",
     "impact": "rov.cli.impact:impact",

@@ -94,7 +94,7 @@ def cell(name: str, value: Any) -> str:
         return ", ".join(cell(name.removesuffix("s"), item) for item in value)
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if name in ("origin", "asn", "expected_origin", "cover_origin", "peer_as"):
+    if name in ("origin", "asn", "expected_origin", "cover_origin", "peer_as", "customer", "via_asn"):
         return f"AS{value}"
     if isinstance(value, int):
         return f"{value:,}"

@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import os
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Set
 
 import msgspec
 import numpy as np
@@ -32,6 +32,12 @@ MAX_ROUTES = 16 * 2**20
 """Route objects of all files: four times those of all IRRs in 2026."""
 
 _KEPT = frozenset({"origin", "import", "export", "mp-import", "mp-export", "admin-c", "tech-c", "as-name"})
+
+Attributes = dict[str, list[str]]
+"""Values by the name of the attribute, in lower case, in the order of the object."""
+
+ROUTES_AND_AUTNUMS: Mapping[str, Set[str]] = {"route": _KEPT, "route6": _KEPT, "aut-num": _KEPT}
+"""What is read of a dump unless told: the classes, and the attributes of each."""
 
 
 class AutNum(msgspec.Struct, frozen=True):
@@ -146,22 +152,36 @@ def read_irr(paths: Iterable[str | os.PathLike[str]]) -> Irr:
     ...     read_irr([file.name]).routes
     1
     """
-    return Irr.of(found for name in as_paths(paths) for found in _bounded(name))
+    return Irr.of(found for name in as_paths(paths) for found in read_objects(name))
 
 
-def _bounded(name: str) -> Iterator[tuple[str, int, dict[str, list[str]]]]:
+def read_objects(
+    name: str, kept: Mapping[str, Set[str]] = ROUTES_AND_AUTNUMS
+) -> Iterator[tuple[str, int, Attributes]]:
+    """The objects of a dump, plain or packed, as ``objects_of`` gives them.
+
+    ReferenceFileError: it cannot be read, has none of these classes, or more objects than can be.
+
+    >>> next(read_objects("/nonexistent"))
+    Traceback (most recent call last):
+    rov.errors.ReferenceFileError: /nonexistent: cannot be read: No such file or directory
+    """
     count = 0
-    for found in objects_of(io.BytesIO(read_octets(name)), name):
+    for found in objects_of(io.BytesIO(read_octets(name)), name, kept):
         count += 1
         if count > MAX_ROUTES:
             raise ReferenceFileError(name, f"more than {MAX_ROUTES:,} objects", found[1])
         yield found
     if not count:
-        raise ReferenceFileError(name, "expected an IRR dump, found no route, route6 or aut-num object")
+        *most, last = kept
+        classes = f"{', '.join(most)} or {last}" if most else last
+        raise ReferenceFileError(name, f"expected an IRR dump, found no {classes} object")
 
 
-def objects_of(lines: Iterable[bytes], name: str) -> Iterator[tuple[str, int, dict[str, list[str]]]]:
-    """Each route, route6 and aut-num: its class, its first line, the values of what is kept of it.
+def objects_of(
+    lines: Iterable[bytes], name: str, kept: Mapping[str, Set[str]] = ROUTES_AND_AUTNUMS
+) -> Iterator[tuple[str, int, Attributes]]:
+    """Each object of the classes in ``kept``: its class, its first line, the values of what is kept of it.
 
     >>> [*objects_of([b"route: ::/0 # x", b"origin: AS1", b"", b"person: P"], "x")]
     [('route', 1, {'route': ['::/0'], 'origin': ['AS1']})]
@@ -182,16 +202,16 @@ def objects_of(lines: Iterable[bytes], name: str) -> Iterator[tuple[str, int, di
             inside, begin = True, number
             kind = line.partition(b":")[0].decode("latin-1").strip().lower()
             last = ""
-        if kind not in ("route", "route6", "aut-num"):
+        if kind not in kept:
             continue
         if number - begin > MAX_ATTRIBUTES:
             raise ReferenceFileError(name, f"an object of more than {MAX_ATTRIBUTES:,} lines", number)
-        last = _keep(line.decode("utf-8", "replace"), kind, last, attributes)
+        last = _keep(line.decode("utf-8", "replace"), kind, kept[kind], last, attributes)
     if attributes:
         yield kind, begin, attributes
 
 
-def _keep(line: str, kind: str, last: str, attributes: dict[str, list[str]]) -> str:
+def _keep(line: str, kind: str, kept: Set[str], last: str, attributes: Attributes) -> str:
     """Add a line to what is kept; the name of the attribute that the next line may go on with."""
     if line[0] in " \t+":
         if last:
@@ -199,7 +219,7 @@ def _keep(line: str, kind: str, last: str, attributes: dict[str, list[str]]) -> 
         return last
     name, _, value = line.partition(":")
     name = name.strip().lower()
-    if name != kind and name not in _KEPT:
+    if name != kind and name not in kept:
         return ""
     attributes.setdefault(name, []).append(value.partition("#")[0].strip())
     return name

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from rov._checks import as_kind, as_optional, as_path, shown
-from rov._templates import rendered
+from rov._templates import packaged_templates, rendered
 from rov.errors import ArgumentError
 from rov.formats import encode
 from rov.routers.settings import (
@@ -117,7 +116,7 @@ def configure(
     at_hand = None if templates is None else Path(as_path(templates))
     if at_hand is not None and not os.path.isdir(at_hand):
         raise ArgumentError(f"templates {shown(str(at_hand))}: expected a directory")
-    with as_file(files("rov.routers").joinpath("templates")) as packaged:
+    with packaged_templates("rov.routers") as packaged:
         where = [*([at_hand] if at_hand else []), packaged]
 
         def text(name: str) -> str:

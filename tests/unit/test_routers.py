@@ -191,30 +191,12 @@ OFFLINE = """
 """
 
 
-@pytest.mark.parametrize("static", [False, True])
-@pytest.mark.parametrize(
-    ("daemon", "version", "check"),
-    [("bird", "2.0.11", ["bird", "-p", "-c"]), ("openbgpd", "7.7", ["bgpd of OpenBGPD", "-n", "-f"])],
-)
-def test_arouteserver_makes_route_servers_of_it(daemon, version, check, static, program, missing, tmp_path):
+def arouteserver(daemon, version, files, tmp_path, missing, local=False):
+    """The configuration of a route server that arouteserver makes of general.yml and clients.yml."""
     tool = Path(sys.executable).with_name("arouteserver")
     if not tool.is_file():
         missing("arouteserver is not installed beside Python")
-    vrps = Snapshot.build(VRPS.ipv4, VRPS.ipv6, trust_anchors=["ripe"])
-    now = int(datetime.datetime.now(datetime.UTC).timestamp())
-    caches, given = ((), vrps) if static else (("127.0.0.1:1",), None)
-    files = configure(
-        "arouteserver",
-        64500,
-        caches=caches,
-        vrps=given,
-        router_id="192.0.2.9",
-        directory=str(tmp_path),
-        at=now,
-    )
-    assert len(files) == (2 if static else 3)
-    general = files["general.yml"].replace("  filtering:\n", f"  filtering:{OFFLINE}")
-    for name, text in (files | {"general.yml": general, "clients.yml": CLIENTS}).items():
+    for name, text in files.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
     templates = Path(importlib.util.find_spec("pierky.arouteserver").origin).with_name("templates")
@@ -232,13 +214,37 @@ def test_arouteserver_makes_route_servers_of_it(daemon, version, check, static, 
         str(tmp_path),
     ]
     command += ["--general", "general.yml", "--clients", "clients.yml", "--output", "out.conf"]
-    command += [] if static else ["--local-files-dir", str(tmp_path / daemon)]
+    command += ["--local-files-dir", str(tmp_path / daemon)] if local else []
     environment = os.environ | {"HOME": str(tmp_path)}
     built = subprocess.run(
         command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120, check=False
     )
     assert built.returncode == 0, built.stdout + built.stderr
-    text = (tmp_path / "out.conf").read_text()
+    return (tmp_path / "out.conf").read_text()
+
+
+@pytest.mark.parametrize("static", [False, True])
+@pytest.mark.parametrize(
+    ("daemon", "version", "check"),
+    [("bird", "2.0.11", ["bird", "-p", "-c"]), ("openbgpd", "7.7", ["bgpd of OpenBGPD", "-n", "-f"])],
+)
+def test_arouteserver_makes_route_servers_of_it(daemon, version, check, static, program, missing, tmp_path):
+    vrps = Snapshot.build(VRPS.ipv4, VRPS.ipv6, trust_anchors=["ripe"])
+    now = int(datetime.datetime.now(datetime.UTC).timestamp())
+    caches, given = ((), vrps) if static else (("127.0.0.1:1",), None)
+    files = configure(
+        "arouteserver",
+        64500,
+        caches=caches,
+        vrps=given,
+        router_id="192.0.2.9",
+        directory=str(tmp_path),
+        at=now,
+    )
+    assert len(files) == (2 if static else 3)
+    general = files["general.yml"].replace("  filtering:\n", f"  filtering:{OFFLINE}")
+    files |= {"general.yml": general, "clients.yml": CLIENTS}
+    text = arouteserver(daemon, version, files, tmp_path, missing, local=not static)
     assert bool(re.search("192.0.2.0/24 max(len)? 25", text)) == static
     loads([program(check[0]), *check[1:]], text, tmp_path)
 

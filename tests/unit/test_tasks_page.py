@@ -1,0 +1,54 @@
+"""The pages for one task each name the columns of their tables, and commands and options that are there."""
+
+import re
+from pathlib import Path
+
+import click
+import pytest
+
+from rov import Snapshot, VrpIndex
+from rov.audit.allow import ALLOW, allow_table
+from rov.cli import app
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+INDEX = VrpIndex(Snapshot.empty())
+
+TABLES = {
+    ALLOW: ("customer-filters", lambda: allow_table({}, INDEX)),
+}
+
+PAGES = sorted({page for page, _ in TABLES.values()})
+
+
+@pytest.mark.parametrize("schema", TABLES, ids=lambda schema: schema.name)
+def test_the_columns_of_each_table(schema):
+    page, table = TABLES[schema]
+    part = (DOCS / f"{page}.md").read_text().split(f"`{schema.name}`, one row", 1)[1]
+    part = part.split("\n## ", 1)[0].split("\n`rov.", 1)[0]
+    stated = [name for row in re.findall(r"^\| ([a-z_0-9, ]+) \|", part, re.M) for name in row.split(", ")]
+    assert [name for name in stated if name != "column"] == table().column_names
+
+
+def command(words):
+    """The subcommand that words name, and how many of them did."""
+    found, context = app, click.Context(app)
+    for count, word in enumerate(words):
+        below = found.get_command(context, word) if isinstance(found, click.Group) else None
+        if below is None:
+            return found, count
+        found = below
+    return found, len(words)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_commands_of_the_pages_are_there(page):
+    lines = re.findall(r"^ *(?:\$ )?rov ([^\n|>]+)", (DOCS / f"{page}.md").read_text(), re.M)
+    assert lines
+    for line in lines:
+        words = line.split()
+        found, count = command(words)
+        assert not isinstance(found, click.Group), line
+        assert count, line
+        known = {option for parameter in found.params for option in parameter.opts}
+        assert {word.partition("=")[0] for word in words if word.startswith("--")} <= known, line
