@@ -34,8 +34,8 @@ from rtr_server.app import Cache
 from rtr_server.config import Config, build_config
 from rtr_server.feed.feed import Feed
 from rtr_server.feed.file import FileFeed
-from rtr_server.feed.pipeline import Settings
 from rtr_server.feed.process import ProcessFeed
+from rtr_server.feed.settings import Settings
 from rtr_server.protocol.serial import add
 
 SECOND_SET = DATA / "vrp" / "rpki-client_global_20250720T100143Z.json.bz2"

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rov import snapshot_file
-from rov._checks import as_index, as_kind, as_path, as_rows, shown
+from rov._checks import as_flag, as_index, as_kind, as_path, as_rows, shown
 from rov._elements import MAX_TRUST_ANCHORS, merge_trust_anchors, normal_aspas, normal_keys
 from rov.columns import (
     NO_EXPIRY,
@@ -169,8 +169,11 @@ class Snapshot:
         ipv4, ipv6 = VrpColumns.of(4, rows[4]), VrpColumns.of(6, rows[6])
         return cls.build(ipv4, ipv6, aspas=aspas, router_keys=router_keys)
 
-    def save(self, path: str | os.PathLike[str]) -> None:
+    def save(self, path: str | os.PathLike[str], *, sync: bool = True) -> None:
         """Write a binary file that ``Snapshot.open`` maps; a file of that name is replaced in one step.
+
+        ``sync``: return when it is on the disk for good. Without, a power cut may damage it, which ``open``
+        would tell: for a file that another process takes over at once.
 
         OSError: the file cannot be written. ArgumentError: a trust anchor name that is no UTF-8, too
         long, or ``generated`` beyond 64 bits.
@@ -182,7 +185,8 @@ class Snapshot:
         True
         """
         parts = {name: getattr(self, name) for name in snapshot_file.Contents._fields}
-        snapshot_file.write(as_path(path), snapshot_file.Contents(**parts))
+        contents = snapshot_file.Contents(**parts)
+        snapshot_file.write(as_path(path), contents, sync=as_flag(sync, "sync"))
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> Snapshot:

@@ -192,8 +192,10 @@ def _place(name: str) -> Path:
     return place
 
 
-def write(path: str | os.PathLike[str], contents: Contents) -> None:
+def write(path: str | os.PathLike[str], contents: Contents, *, sync: bool = True) -> None:
     """Write beside ``path``, sync, rename: readers see the old file or the new one, whole.
+
+    Without ``sync`` that holds but for a power cut, after which the file may be damaged; reading tells.
 
     OSError: the file cannot be written. ArgumentError: path names no file, or ``generated`` or a name of a
     trust anchor does not fit the header.
@@ -209,13 +211,15 @@ def write(path: str | os.PathLike[str], contents: Contents) -> None:
             file.write(MAGIC + struct.pack("<I", crc))
             file.writelines(chunks)
             file.flush()
-            os.fsync(file.fileno())
+            if sync:
+                os.fsync(file.fileno())
         os.replace(temporary, place)
     except BaseException:
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise
-    _sync_folder(place.parent)
+    if sync:
+        _sync_folder(place.parent)
 
 
 # --- reading

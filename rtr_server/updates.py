@@ -14,20 +14,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from rov import Snapshot
 from rtr_server.age import Age, Jumps, StaleError
 from rtr_server.cache.current import Current
 from rtr_server.cache.history import History
 from rtr_server.config.sources import Guard as GuardPolicy
 from rtr_server.config.sources import Stale as StalePolicy
-from rtr_server.feed.expiry import Expiry
+from rtr_server.feed.expiry import Expiry, Live
 from rtr_server.feed.feed import Feed, FeedError, Loaded
 from rtr_server.feed.guard import FILE as HELD_FILE
 from rtr_server.feed.guard import Guard
 from rtr_server.feed.losses import find as find_losses
 from rtr_server.feed.messages import Losses
-from rtr_server.feed.pipeline import Settings
 from rtr_server.feed.process import ProcessFeed, Ready
+from rtr_server.feed.settings import Settings
 from rtr_server.feed.stale import Stale as Staleness
 from rtr_server.logs import event
 from rtr_server.protocol.source import Timing
@@ -47,7 +46,7 @@ class Candidate(NamedTuple):
     """A set that may come to be served, and what of it is live."""
 
     loaded: Loaded
-    live: Snapshot
+    live: Live
 
 
 class Updates:
@@ -124,9 +123,9 @@ class Updates:
         """Go on with the history that was saved, if one was, and start what loads."""
         if self._state_dir is not None:
             await self._publisher.restore(self._state_dir, synthetic=self.feed.synthetic)
-            if self.history.snapshot is not None:
-                self._expiry.resume(self.history.snapshot)
-                self._as_of = self.history.snapshot.generated
+            if (saved := self.history.snapshot) is not None:
+                await in_thread(lambda: self._expiry.resume(saved))
+                self._as_of = saved.generated
         if self._loader is not None:
             self._loader.start()
             await self._publisher.tell_base()
@@ -281,7 +280,7 @@ class Updates:
             return None
         if isinstance(candidate.loaded, Ready) and candidate.loaded.losses is not None:
             return candidate.loaded.losses
-        return find_losses(base, candidate.live, now, watch=self.guard.policy.watch)
+        return find_losses(base, candidate.live.snapshot, now, watch=self.guard.policy.watch)
 
     def _hold(self, candidate: Candidate) -> None:
         """Keep serving the last set."""
@@ -304,14 +303,16 @@ class Updates:
         """Serve a set."""
         began = time.monotonic()
         loaded = candidate.loaded
-        live = await in_thread(lambda: self._expiry.live(self.feed.name, candidate.live, self._now()))
+        judged = candidate.live.snapshot
+        live = await in_thread(lambda: self._expiry.live(self.feed.name, judged, self._now()))
         if self._age.too_old(loaded.as_of):
             self._taken(loaded, live)
-            self._age.withdrawn = live
+            self._age.withdrawn = live.snapshot
             event(log, logging.WARNING, "new set is too old to be served, too", feed=self.feed.name)
             return
-        prepared = loaded.encoded if isinstance(loaded, Ready) and live is loaded.snapshot else {}
-        delta = await self._publisher.advance(live, prepared)
+        whole = live.snapshot is loaded.snapshot
+        prepared = loaded.encoded if isinstance(loaded, Ready) and whole else {}
+        delta = await self._publisher.advance(live.snapshot, prepared)
         self._age.withdrawn = None
         self._taken(loaded, live)
         self._publisher.tell_loader(delta, why)
@@ -319,7 +320,7 @@ class Updates:
         fields = {"feed": self.feed.name, **self._left_out(loaded), **shown}
         self._publisher.tell(LOADED, delta, began, **fields)
 
-    def _taken(self, loaded: Loaded, live: Snapshot) -> None:
+    def _taken(self, loaded: Loaded, live: Live) -> None:
         """This is the set from now on."""
         self._expiry.accept(live)
         self.guard.end()
@@ -345,10 +346,11 @@ class Updates:
         live = await in_thread(lambda: self._expiry.run(now))
         if live is None:
             return
-        delta = await self._publisher.advance(live)
+        delta = await self._publisher.advance(live.snapshot)
+        self._expiry.accept(live)
         self._publisher.tell_loader(delta, "expired")
         self._publisher.tell("expired", delta, began)
-        if not live:
+        if not live.snapshot:
             event(log, logging.ERROR, "ALL DATA HAVE EXPIRED: routers withdraw them", feed=self.feed.name)
 
     # Age and time
@@ -370,8 +372,8 @@ class Updates:
         if jumped > 0 or served is None or self._expiry.ignore or self._age.withdrawn is not None:
             return
         began = time.monotonic()
-        live = await in_thread(lambda: served.snapshot.unexpired(self._now()))
-        delta = await self._publisher.advance(live)
+        live = await in_thread(lambda: self._expiry.of(served.snapshot, self._now()))
+        delta = await self._publisher.advance(live.snapshot)
         self._expiry.accept(live)
         self._publisher.tell_loader(delta, "clock set back")
         self._publisher.tell("clock set back", delta, began)

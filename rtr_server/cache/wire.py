@@ -116,7 +116,8 @@ def _fill(rows: npt.NDArray[Any], columns: VrpColumns, version: int, announce: b
     head = np.zeros((), rows.dtype)
     head["version"], head["type"] = version, PREFIX_TYPES[columns.family]
     head["size"], head["flags"] = rows.dtype.itemsize, announce
-    rows[:] = head
+    whole = np.dtype((np.void, rows.dtype.itemsize))  # as one piece: field by field takes ten times as long
+    rows.view(whole)[:] = head.view(whole)
     for name in ("address", "length", "max_length", "asn"):
         rows[name] = getattr(columns, name)[order]
 

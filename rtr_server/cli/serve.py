@@ -19,8 +19,8 @@ from rtr_server.cli.shared import ENDPOINT, INTERRUPTED, fail
 from rtr_server.config import Config, ConfigError, Problem, build_config, read_config
 from rtr_server.control.server import ControlSocketError
 from rtr_server.feed.feed import Feed, FeedError
-from rtr_server.feed.pipeline import Settings
 from rtr_server.feed.process import ProcessFeed
+from rtr_server.feed.settings import Settings
 from rtr_server.feed.synthetic import SyntheticFeed
 from rtr_server.feed.url import DEFAULT_INTERVAL
 from rtr_server.logs import configure, event

@@ -6,11 +6,20 @@ right for this). Times of expiry are spread over the whole day, so looking again
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from rov import Snapshot
 from rtr_server.feed.feed import FeedError
 
 COALESCE = 60
 """Seconds between two expiry runs: routers are notified once a minute at most (RFC 8210 §8.2)."""
+
+
+class Live(NamedTuple):
+    """What of a set is to be served, and when the first of it expires: unix seconds, None if never."""
+
+    snapshot: Snapshot
+    until: int | None
 
 
 class Expiry:
@@ -23,46 +32,47 @@ class Expiry:
 
     def __init__(self, *, ignore: bool) -> None:
         self.ignore = ignore
-        self._accepted: Snapshot | None = None
+        self._accepted: Live | None = None
         self._ran = 0
-        self._next: int | None = None
 
-    def live(self, name: str, snapshot: Snapshot, now: int) -> Snapshot:
+    def live(self, name: str, snapshot: Snapshot, now: int) -> Live:
         """What is live of a new set; FeedError if nothing is. ``now``: unix time."""
         if not snapshot:
             raise FeedError(f"{name}: holds no VRPs, ASPAs or router keys")
-        live = snapshot if self.ignore else snapshot.unexpired(now)
-        if not live:
+        live = self.of(snapshot, now)
+        if not live.snapshot:
             raise FeedError(
                 f"{name}: all of its {len(snapshot):,} VRPs have expired "
                 f"(is the file old or the clock wrong? --ignore-expiry serves it all the same)"
             )
         return live
 
-    def accept(self, live: Snapshot) -> None:
+    def of(self, snapshot: Snapshot, now: int) -> Live:
+        """What is live of any set; it may be empty. In a thread: it looks at each VRP."""
+        if self.ignore:
+            return Live(snapshot, None)
+        live = snapshot.unexpired(now)
+        return Live(live, live.next_expiry())
+
+    def accept(self, live: Live) -> None:
         """This is served from now on."""
-        self._keep(live)
+        self._accepted = live
 
     def resume(self, snapshot: Snapshot) -> None:
-        """Take up a set that was served before a restart; ``run`` says what of it is live."""
-        self._keep(snapshot)
+        """Take up a set that was served before a restart; ``run`` says what of it is live. In a thread."""
+        self._accepted = Live(snapshot, None if self.ignore else snapshot.next_expiry())
 
-    def run(self, now: int) -> Snapshot | None:
-        """What is live now of the set last accepted; None if there is none. May be empty."""
+    def run(self, now: int) -> Live | None:
+        """What is live now of the set last accepted, None if there is none; in a thread."""
         if self._accepted is None:
             return None
-        live = self._accepted if self.ignore else self._accepted.unexpired(now)
-        self._keep(live)
         self._ran = now
-        return live
-
-    def _keep(self, live: Snapshot) -> None:
-        self._accepted = live
-        self._next = None if self.ignore else live.next_expiry()
+        return self.of(self._accepted.snapshot, now)
 
     def due(self) -> int | None:
         """When to run next, in unix seconds; None if nothing that is served states a time.
 
         On time after a quiet minute; runs are a minute apart.
         """
-        return None if self._next is None else max(self._next, self._ran + COALESCE)
+        until = None if self._accepted is None else self._accepted.until
+        return None if until is None else max(until, self._ran + COALESCE)

@@ -32,7 +32,8 @@ from rtr_server.feed.messages import (
     encode,
     receive,
 )
-from rtr_server.feed.pipeline import Pipeline, Settings
+from rtr_server.feed.pipeline import Pipeline
+from rtr_server.feed.settings import Settings
 from rtr_server.logs import event, fields_of
 
 log = logging.getLogger(__name__)

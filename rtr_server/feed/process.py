@@ -47,7 +47,7 @@ from rtr_server.feed.messages import (
     encode,
     receive,
 )
-from rtr_server.feed.pipeline import Settings
+from rtr_server.feed.settings import Settings
 from rtr_server.logs import event
 
 log = logging.getLogger(__name__)

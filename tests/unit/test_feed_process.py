@@ -13,8 +13,8 @@ from rtr_server.config.values import Seconds, network
 from rtr_server.feed import messages, process
 from rtr_server.feed.feed import FeedError
 from rtr_server.feed.messages import Serving
-from rtr_server.feed.pipeline import Settings
 from rtr_server.feed.process import ProcessFeed
+from rtr_server.feed.settings import Settings
 from rtr_server.threads import in_thread
 
 HEADER = "ASN,IP Prefix,Max Length,Trust Anchor\n"

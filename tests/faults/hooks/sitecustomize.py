@@ -24,7 +24,7 @@ time.time = _ahead
 
 
 def _hold():
-    from rtr_server.feed.pipeline import Steps
+    from rtr_server.feed.steps import Steps
 
     begin = Steps.begin
 
