@@ -30,6 +30,7 @@ SUBCOMMANDS = {
     "history": "rov.cli.history:history",
     "impact": "rov.cli.impact:impact",
     "info": "rov.cli.info:info",
+    "irr": "rov.cli.irr:irr_command",
     "ixp": "rov.cli.ixp:ixp_group",
     "leaks": "rov.cli.leaks:leaks",
     "lint": "rov.cli.lint:lint",

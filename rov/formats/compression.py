@@ -152,6 +152,54 @@ def read_pieces(path: str | os.PathLike[str]) -> Iterator[bytes]:
         raise _unreadable(name, error) from error
 
 
+def stream_pieces(path: str | os.PathLike[str]) -> Iterator[bytes]:
+    """The unpacked content of a file of any length in pieces of about PIECE_BYTES, some of them in memory.
+
+    VrpFileError: it cannot be read, is damaged, cut short, or followed by something else.
+
+    >>> list(stream_pieces("/dev/null"))
+    []
+    """
+    name = os.fsdecode(path)
+    try:
+        with open(path, "rb", buffering=0) as file:
+            piece = file.read(PIECE_BYTES)
+            packing = packing_of(piece)
+            if packing is not None:
+                yield from _streams(packing, file, piece, name)
+                return
+            while piece:
+                yield piece
+                piece = file.read(PIECE_BYTES)
+    except (OSError, ValueError) as error:
+        raise _unreadable(name, error) from error
+
+
+def _streams(packing: Packing, file: Any, data: bytes, name: str) -> Iterator[bytes]:
+    """One packed stream after the other, read as it is needed."""
+    while data:
+        if not data.startswith(packing.magic):
+            if data.strip(b"\0"):
+                raise VrpFileError(name, f"something else follows the end of the {packing.name} data")
+            return
+        stream: _Decompressor = packing.start()
+        while not stream.eof:
+            try:
+                part = stream.decompress(data, PIECE_BYTES)
+            except FAULTS as error:
+                raise VrpFileError(name, f"damaged {packing.name} data: {error}") from error
+            data = b""
+            if part:
+                yield part
+            elif not stream.eof:
+                data = file.read(PIECE_BYTES)
+                if not data:
+                    raise VrpFileError(name, f"the {packing.name} data is cut short")
+        data = stream.unused_data
+        if len(data) < len(packing.magic):
+            data += file.read(PIECE_BYTES)
+
+
 def unpack(data: bytes, name: str) -> bytes:
     """The content of .gz, .bz2, .xz or .zst data, whatever its name; other data as it is.
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from rov._checks import as_path
 from rov.errors import ReferenceFileError, VrpFileError
-from rov.formats.compression import read_file, unpack
+from rov.formats.compression import read_file, stream_pieces, unpack
 
 
 def read_octets(path: str | os.PathLike[str]) -> bytes:
@@ -20,6 +20,19 @@ def read_octets(path: str | os.PathLike[str]) -> bytes:
     name = as_path(path)
     try:
         return unpack(read_file(path), name)
+    except VrpFileError as error:
+        raise ReferenceFileError(name, error.message) from error
+
+
+def octets_in_pieces(path: str | os.PathLike[str]) -> Iterator[bytes]:
+    """The unpacked octets of a file of any length, some hundred thousand at a time; ReferenceFileError.
+
+    >>> list(octets_in_pieces("/dev/null"))
+    []
+    """
+    name = as_path(path)
+    try:
+        yield from stream_pieces(name)
     except VrpFileError as error:
         raise ReferenceFileError(name, error.message) from error
 

@@ -89,7 +89,7 @@ def build(tmp_path, capsys):
 
 def sets():
     kept = {"as-set": {"members", "mbrs-by-ref", "source"}, "aut-num": {"member-of", "mnt-by", "source"}}
-    return AsSets(objects_of(IRR.encode().splitlines(), "irr", kept))
+    return AsSets(objects_of([IRR.encode()], "irr", kept))
 
 
 def test_an_as_set_expands_through_loops_and_by_reference():
