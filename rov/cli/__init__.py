@@ -35,6 +35,7 @@ SUBCOMMANDS = {
     "leaks": "rov.cli.leaks:leaks",
     "lint": "rov.cli.lint:lint",
     "manrs": "rov.cli.manrs:manrs_group",
+    "sav": "rov.cli.sav:sav_group",
     "slurm": "rov.cli.slurm:slurm_group",
     "suggest": "rov.cli.suggest:suggest_command",
     "synth": "rov.cli.synth:synth_group",

@@ -8,6 +8,7 @@ import pytest
 
 from rov import Snapshot, VrpIndex
 from rov.audit.allow import ALLOW, allow_table
+from rov.audit.sav import SAV, Learnt, sav_table
 from rov.cli import app
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -16,6 +17,7 @@ INDEX = VrpIndex(Snapshot.empty())
 
 TABLES = {
     ALLOW: ("customer-filters", lambda: allow_table({}, INDEX)),
+    SAV: ("source-addresses", lambda: sav_table(Learnt((), (), (), {}), [], "efp-b", Snapshot.empty())),
 }
 
 PAGES = sorted({page for page, _ in TABLES.values()})
