@@ -10,26 +10,9 @@ from rich.text import Text
 
 from rov._render import iso, printed
 from rov.archive import Change, History, Update
-from rov.cli.shared import AsnType, busy, json_option, json_text, plain
+from rov.cli.shared import AsnType, InstantType, busy, json_option, json_text, plain
 from rov.errors import ArchiveError
-from rov.formats.times import parse_time
 from rov.types import Prefix, Vrp
-
-
-class InstantType(click.ParamType[int]):
-    """A time: unix seconds, or ISO 8601, UTC unless it says otherwise."""
-
-    name = "time"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        text = str(value)
-        try:
-            found = int(text) if text.isascii() and text.isdigit() else parse_time(text)
-        except (ValueError, OverflowError):
-            found = None
-        if found is None or found >= 2**62:
-            self.fail(f"{text[:60]!r}: expected unix seconds or a time such as 2025-07-20T09:31:33Z")
-        return found
 
 
 @click.command()

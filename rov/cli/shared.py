@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
@@ -12,7 +13,10 @@ import msgspec
 from rich.console import Console
 
 from rov._rows import asn_of
-from rov.formats import ReadReport, read_report
+from rov._urls import is_url
+from rov.formats import ReadReport, read_bytes, read_report
+from rov.formats.compression import read_open, read_url
+from rov.formats.times import parse_time
 from rov.index import VrpIndex
 from rov.types import MAX_ASN, Aspa, RouterKey, Vrp
 
@@ -55,6 +59,22 @@ class AsnType(click.ParamType[int]):
         return asn
 
 
+class InstantType(click.ParamType[int]):
+    """A time: unix seconds, or ISO 8601, UTC unless it says otherwise."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        text = str(value)
+        try:
+            found = int(text) if text.isascii() and text.isdigit() else parse_time(text)
+        except (ValueError, OverflowError):
+            found = None
+        if found is None or found >= 2**62:
+            self.fail(f"{text[:60]!r}: expected unix seconds or a time such as 2025-07-20T09:31:33Z")
+        return found
+
+
 def strict_option(command: C) -> C:
     """--strict / --no-strict of every command that reads VRPs."""
     explained = "Refuse a file with a bad row, or leave such rows out."
@@ -66,10 +86,17 @@ def json_option(command: C) -> C:
     return click.option("--json", "as_json", is_flag=True, help="Write JSON.")(command)
 
 
-def read_vrps(path: str, strict: bool) -> ReadReport:
-    """A VRP file, read with a notice that it goes on; VrpFileError or OSError where it cannot be."""
-    with busy(f"reading {path}"):
-        return read_report(path, strict=strict)
+def read_vrps(source: str, strict: bool) -> ReadReport:
+    """A VRP file, - for standard input, or a URL, read with a notice that it goes on.
+
+    VrpFileError or OSError where it cannot be; ExtraError where a URL needs what is not installed.
+    """
+    with busy(f"reading {source}"):
+        if source == "-":
+            return read_bytes(read_open(sys.stdin.buffer), "standard input", strict=strict)
+        if is_url(source):
+            return read_bytes(read_url(source), source, strict=strict)
+        return read_report(source, strict=strict)
 
 
 def warn_skipped(path: str, report: ReadReport) -> None:

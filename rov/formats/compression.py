@@ -12,6 +12,7 @@ from typing import IO, Any, NamedTuple, Protocol
 import zstandard
 from isal import igzip_lib
 
+from rov._urls import open_url
 from rov.errors import VrpFileError
 
 MAX_FILE_BYTES = 512 * 2**20
@@ -106,7 +107,7 @@ def read_file(path: str | os.PathLike[str]) -> bytes:
     name = os.fsdecode(path)
     try:
         with open(path, "rb") as file:
-            data = _read(file)
+            data = _read(file, os.fstat(file.fileno()).st_size)
     except (OSError, ValueError) as error:
         raise _unreadable(name, error) from error
     _check_size(len(data), name)
@@ -117,9 +118,37 @@ def _unreadable(name: str, error: OSError | ValueError) -> VrpFileError:
     return VrpFileError(name, f"cannot be read: {getattr(error, 'strerror', None) or error}")
 
 
-def _read(file: IO[bytes]) -> bytes:
+def read_url(url: str) -> bytes:
+    """As ``read_file``, of a URL; ExtraError where that needs what is not installed.
+
+    >>> read_url("file:///dev/null")
+    b''
+    """
+    try:
+        with open_url(url) as file:
+            return read_open(file, url)
+    except (OSError, ValueError) as error:
+        raise _unreadable(url, error) from error
+
+
+def read_open(file: IO[bytes], name: str = "standard input") -> bytes:
+    """As ``read_file``, of what is open: a pipe, say.
+
+    >>> import io
+    >>> read_open(io.BytesIO(b"ASN,IP Prefix"))
+    b'ASN,IP Prefix'
+    """
+    try:
+        data = _read(file, CHUNK_BYTES)
+    except (OSError, ValueError) as error:
+        raise _unreadable(name, error) from error
+    _check_size(len(data), name)
+    return data
+
+
+def _read(file: IO[bytes], expected: int) -> bytes:
     """At most MAX_FILE_BYTES and one more, without setting so much memory aside beforehand."""
-    parts = [file.read(min(os.fstat(file.fileno()).st_size, MAX_FILE_BYTES) + 1)]
+    parts = [file.read(min(expected, MAX_FILE_BYTES) + 1)]
     size = len(parts[0])
     # a pipe states no size
     while size <= MAX_FILE_BYTES and (part := file.read(min(CHUNK_BYTES, MAX_FILE_BYTES + 1 - size))):
@@ -139,7 +168,7 @@ def read_pieces(path: str | os.PathLike[str]) -> Iterator[bytes]:
         with open(path, "rb", buffering=0) as file:
             size, piece = 0, file.read(PIECE_BYTES)
             if packing_of(piece) is not None:
-                piece += _read(file)
+                piece += _read(file, os.fstat(file.fileno()).st_size)
                 _check_size(len(piece), name)
                 yield from unpack_pieces(piece, name)
                 return

@@ -11,7 +11,8 @@ from queue import Empty, Queue
 from typing import IO, Any, TypeVar
 
 from rov._checks import as_path, shown
-from rov.errors import ArgumentError, ExtraError, RibFileError
+from rov._urls import is_url, open_url
+from rov.errors import ArgumentError, RibFileError
 from rov.formats.compression import FAULTS, Packing, packing_of
 from rov.rib import parquet
 from rov.rib.text import COLUMN_NAMES
@@ -35,7 +36,7 @@ T = TypeVar("T")
 
 
 class Source:
-    """One dump by its name: a path, ``-`` for standard input, or a URL (with the extra rovkit[url]).
+    """One dump by its name: a path, ``-`` for standard input, or a URL (not http: the extra rovkit[url]).
 
     >>> Source("/nonexistent").pieces()
     Traceback (most recent call last):
@@ -65,7 +66,7 @@ class Source:
         try:
             if self._path == "-":
                 return sys.stdin.buffer
-            if "://" in self._path:
+            if is_url(self._path):
                 return self._open_url()
             file = open(self._path, "rb")  # noqa: SIM115
             size = os.fstat(file.fileno()).st_size
@@ -75,15 +76,7 @@ class Source:
             raise self._unreadable(error) from error
 
     def _open_url(self) -> IO[bytes]:
-        try:
-            import fsspec  # type: ignore[import-untyped]
-        except ImportError as error:
-            raise ExtraError("a URL needs fsspec: pip install 'rovkit[url]'") from error
-        try:
-            file: IO[bytes] = fsspec.open(self._path, "rb").open()
-        # fsspec's backends raise errors of their own
-        except Exception as error:
-            raise self._unreadable(error) from error
+        file = open_url(self._path)
         self._size = getattr(file, "size", None)
         return file
 

@@ -2,6 +2,7 @@
 
 import datetime
 import importlib.util
+import json
 import os
 import re
 import shlex
@@ -247,6 +248,31 @@ def test_arouteserver_makes_route_servers_of_it(daemon, version, check, static, 
     text = arouteserver(daemon, version, files, tmp_path, missing, local=not static)
     assert bool(re.search("192.0.2.0/24 max(len)? 25", text)) == static
     loads([program(check[0]), *check[1:]], text, tmp_path)
+
+
+def test_arouteserver_takes_what_rov_convert_writes(missing, tmp_path):
+    """As its source of ROAs, a path: the VRPs are in the configuration of the route server."""
+    now = int(datetime.datetime.now(datetime.UTC).timestamp())
+    rows = [
+        {"asn": 64507, "prefix": "192.0.2.0/24", "maxLength": 25, "ta": "apnic", "expires": now + 86_400},
+        {"asn": 64508, "prefix": "2001:db8::/32", "maxLength": 48, "ta": "apnic", "expires": now + 86_400},
+    ]
+    (tmp_path / "in.json").write_text(json.dumps({"metadata": {"generated": now}, "roas": rows}))
+    out = tmp_path / "vrps.json"
+    arguments = ["--to", "json", "--dialect", "arouteserver", "--output", str(out)]
+    assert main(["convert", *arguments, str(tmp_path / "in.json")]) == 0
+    vrps = Snapshot.build(VRPS.ipv4, VRPS.ipv6, trust_anchors=["apnic"])
+    files = configure("arouteserver", 64500, caches=(), vrps=vrps, router_id="192.0.2.9",
+                      directory=str(tmp_path), at=now)  # fmt: skip
+    assert str(out) in files["general.yml"]
+    general = files["general.yml"].replace("  filtering:\n", f"  filtering:{OFFLINE}")
+    text = arouteserver(
+        "openbgpd", "7.7", {"general.yml": general, "clients.yml": CLIENTS}, tmp_path, missing
+    )
+    assert re.findall(r"(\S+) max(?:len)? (\d+) source-as (\d+)", text) == [
+        ("192.0.2.0/24", "25", "64507"),
+        ("2001:db8::/32", "48", "64508"),
+    ]
 
 
 @pytest.mark.parametrize(
