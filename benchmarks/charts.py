@@ -63,19 +63,28 @@ def lines(
     panels: Sequence[tuple[str, str, Mapping[str, Sequence[float]]]],
     x: Sequence[float],
     label: str,
+    *,
+    decades: bool = False,
 ) -> None:
-    """Panels (title, unit, name to values) over the same x: from zero, but logarithmic beside a peer."""
+    """Panels (title, unit, name to values) over the same x: from zero, but logarithmic beside a peer.
+
+    A series may end early. ``decades``: x is logarithmic, too.
+    """
     if not available():
         return
     figure, axes = _figure((len(panels) + 1) // 2, 2, height=2.7 * ((len(panels) + 1) // 2))
     for axis, (title, unit, series) in zip(axes.flat, panels, strict=False):
         for name, values in series.items():
-            axis.plot(x, values, marker="o", markersize=3, label=name)
+            colour = OURS if name.startswith("rtr-server") else None
+            axis.plot(x[: len(values)], values, marker="o", markersize=3, label=name, color=colour)
         if len(series) > 1:
             axis.set_yscale("log")
         else:
             axis.set_ylim(bottom=0)
-        axis.set_xlim(left=0)
+        if decades:
+            axis.set_xscale("log")
+        else:
+            axis.set_xlim(left=0)
         axis.set_title(title, loc="left")
         axis.set_ylabel(unit)
         axis.set_xlabel(label)

@@ -1,6 +1,6 @@
 """How does a full synchronization grow with the number of routers at once? Ours beside StayRTR.
 
-    python -m benchmarks.many_routers [--vrps FILE] [--rounds 5] [--chart docs/many_routers.png]
+    python -m benchmarks.many_routers [--vrps FILE] [--rounds 5]
 
 Both serve the same set in version 1; before anything is timed, what they hand out is compared. Routers are
 one process that counts octets and looks for End of Data. StayRTR writes PDU by PDU, so fewer ask it at once.
@@ -9,57 +9,62 @@ Every router gets all its octets in every round, or the benchmark stops.
 
 from __future__ import annotations
 
-import json
-import resource
 import shutil
 import tempfile
 from pathlib import Path
 
 import click
 
-from benchmarks.reset_query import REAL_SET, ROOT, SERVERS, measure, moved_ahead, synthetic
+from benchmarks import charts
+from benchmarks.measure import CHARTS, Row, load_average, write
+from benchmarks.reset_query import (
+    REAL_SET,
+    SERVERS,
+    allow_many_files,
+    measure,
+    moved_ahead,
+    show,
+    stayrtr_version,
+    synthetic,
+)
 
-RESULTS = ROOT / "build" / "benchmarks" / "many_routers.json"
+COUNTS = (1, 2, 10, 100, 1000)
 
 PEER_MOST = 2
-"""Routers at once that StayRTR is asked by: each takes it about six seconds a round."""
+"""Routers at once that StayRTR is asked by: each takes it some six seconds a round."""
 
 
-def chart(rows: list[dict[str, object]], path: Path) -> None:
-    """Throughput by number of routers, one line for each server."""
-    import matplotlib
+def draw(rows: list[Row]) -> None:
+    """Time and throughput by number of routers, one line for each server."""
+    names = dict.fromkeys(str(row["server"]) for row in rows)
+    own = {name: sorted(_of(name, rows), key=lambda row: row["routers"]) for name in names}
+    counts = [row["routers"] for row in max(own.values(), key=len)]
+    panels = [
+        (title, unit, {name: [row[key] for row in found] for name, found in own.items()})
+        for title, unit, key in (
+            ("Until the last one has its set", "seconds", "seconds"),
+            ("All of them together", "MB/s", "megabytes_per_second"),
+        )
+    ]
+    label = f"routers that ask at once for {rows[0]['vrps']:,} VRPs"
+    charts.lines(CHARTS / "many_routers.png", panels, counts, label, decades=True)
 
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(figsize=(7, 4))
-    for name in dict.fromkeys(str(row["server"]) for row in rows):
-        own = [row for row in rows if row["server"] == name]
-        speeds = [row["megabytes_per_second"] for row in own]
-        axes.plot([row["routers"] for row in own], speeds, marker="o", label=name)
-    axes.set_xscale("log")
-    axes.set_yscale("log")
-    axes.set_xlabel("routers that synchronize at once")
-    axes.set_ylabel("MB/s to all of them")
-    axes.set_title(f"Full synchronization, {rows[0]['vrps']:,} VRPs each")
-    axes.grid(alpha=0.3)
-    axes.legend()
-    figure.tight_layout()
-    figure.savefig(path, dpi=110)
+def _of(name: str, rows: list[Row]) -> list[Row]:
+    return [row for row in rows if row["server"] == name]
 
 
 @click.command()
 @click.option("--vrps", type=click.Path(exists=True, path_type=Path), help="rpki-client JSON, plain or .bz2.")
-@click.option("--routers", multiple=True, type=int, default=(1, 2, 10, 100, 1000), show_default=True)
+@click.option("--routers", multiple=True, type=int, default=COUNTS, show_default=True)
 @click.option("--rounds", default=5, show_default=True)
-@click.option("--chart", "picture", type=click.Path(path_type=Path), help="A PNG of the curve.")
-def main(vrps: Path | None, routers: tuple[int, ...], rounds: int, picture: Path | None) -> None:
-    """Measure, print a table, write build/benchmarks/many_routers.json."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+def main(vrps: Path | None, routers: tuple[int, ...], rounds: int) -> None:
+    """Measure, print a table, write JSON and a chart."""
+    allow_many_files(max(routers))
+    began = load_average()
     names = [name for name in SERVERS if name != "StayRTR" or shutil.which("stayrtr")]
     source = vrps or (REAL_SET if REAL_SET.is_file() else None)
-    rows: list[dict[str, object]] = []
+    rows: list[Row] = []
     with tempfile.TemporaryDirectory() as directory:
         served = Path(directory) / "vrps.json"
         if source:
@@ -73,18 +78,11 @@ def main(vrps: Path | None, routers: tuple[int, ...], rounds: int, picture: Path
             rows += measure(served, names, small, rounds)
         if large:
             rows += measure(served, ["rtr-server"], large, rounds)
-    click.echo(f"{'server':<12}{'routers':>8}{'median s':>10}{'min':>9}{'max':>9}{'MB/s':>9}{'peak MB':>9}")
-    for row in rows:
-        click.echo(
-            f"{row['server']:<12}{row['routers']:>8}{row['seconds']:>10.3f}{row['fastest']:>9.3f}"
-            f"{row['slowest']:>9.3f}{row['megabytes_per_second']:>9.1f}{row['resident_megabytes']:>9.0f}"
-        )
-    RESULTS.parent.mkdir(parents=True, exist_ok=True)
+    show(rows)
     data = source.name if source else "synthetic 700000"
-    RESULTS.write_text(json.dumps({"data": data, "rounds": rounds, "rows": rows}, indent=2) + "\n")
-    click.echo(f"written to {RESULTS.relative_to(ROOT)}")
-    if picture:
-        chart(rows, picture)
+    about = {"data": data, "rounds": rounds, "stayrtr": stayrtr_version()}
+    write("many_routers", began, {**about, "rows": rows})
+    draw(rows)
 
 
 if __name__ == "__main__":

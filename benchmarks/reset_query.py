@@ -16,6 +16,7 @@ import multiprocessing
 import os
 import platform
 import re
+import resource
 import selectors
 import shutil
 import socket
@@ -89,6 +90,12 @@ def stayrtr(vrps: Path, where: Endpoint) -> list[str]:
     return ["stayrtr", "-cache", str(vrps), "-bind", str(where), "-checktime=false", "-protocol", "1", *quiet]
 
 
+def stayrtr_version() -> str:
+    """The version of Debian's package; empty where there is none."""
+    command = ["dpkg-query", "-W", "-f", "${Version}", "stayrtr"]
+    return subprocess.run(command, capture_output=True, text=True).stdout
+
+
 SERVERS = {"rtr-server": ours, "StayRTR": stayrtr}
 
 
@@ -140,8 +147,28 @@ def _first_set(process: subprocess.Popen[bytes], where: Endpoint, until: float) 
         time.sleep(0.05)
 
 
+SPARE_FILES = 200
+"""Descriptors beside those of the routers."""
+
+
+def allow_many_files(routers: int) -> None:
+    """Raise the limit of open files, ours and that of the servers, to what the routers need."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    if hard != resource.RLIM_INFINITY and hard < routers + SPARE_FILES:
+        raise SystemExit(f"{hard} open files are allowed: expected {routers + SPARE_FILES}")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
 def synchronize(where: Endpoint, routers: int, octets: int) -> float:
     """Seconds until that many routers, all asking at once, have each got so many octets and End of Data."""
+    seconds, sockets = synchronized(where, routers, octets)
+    for router in sockets:
+        router.close()
+    return seconds
+
+
+def synchronized(where: Endpoint, routers: int, octets: int) -> tuple[float, list[socket.socket]]:
+    """The same, and the connections, which stay."""
     selector = selectors.DefaultSelector()
     buffer = bytearray(1 << 20)
     sockets = [socket.create_connection(where) for _ in range(routers)]
@@ -162,10 +189,7 @@ def synchronize(where: Endpoint, routers: int, octets: int) -> float:
             if left[router] <= 0:
                 _check_end(buffer[:count], left.pop(router))
                 selector.unregister(router)
-    seconds = time.monotonic() - began
-    for router in sockets:
-        router.close()
-    return seconds
+    return time.monotonic() - began, sockets
 
 
 def _check_end(tail: bytearray, left: int) -> None:
@@ -252,14 +276,11 @@ def main(vrps: Path | None, count: int, routers: tuple[int, ...], rounds: int) -
             synthetic(served, count)
         rows = measure(served, names, routers, rounds)
     show(rows)
-    version = subprocess.run(
-        ["dpkg-query", "-W", "-f", "${Version}", "stayrtr"], capture_output=True, text=True
-    )
     result = {
         "data": source.name if source else f"synthetic {count}",
         "rounds": rounds,
         "machine": f"{platform.machine()}, {os.cpu_count()} CPUs, Python {platform.python_version()}",
-        "stayrtr": version.stdout,
+        "stayrtr": stayrtr_version(),
         "rows": rows,
     }
     RESULTS.parent.mkdir(parents=True, exist_ok=True)
