@@ -15,6 +15,7 @@ from rtr_server.cli.shared import BROKEN, ENDPOINT, INTERRUPTED, fail
 from rtr_server.endpoint import Endpoint
 from rtr_server.protocol.pdu import VERSIONS
 from rtr_server.tools import load as simulator
+from rtr_server.tools.load_report import Plan, Report
 
 SPARE_FILES = 64
 """Descriptors that are no routers."""
@@ -45,7 +46,7 @@ def load(
     a healthy router got no set, lost its connection, or got other octets than the others.
     """
     _need_files(routers + slow + broken)
-    plan = simulator.Plan(routers, slow, broken, version, timeout, duration)
+    plan = Plan(routers, slow, broken, version, timeout, duration)
     try:
         with Console(stderr=True).status("connecting") as status:
             report = simulator.run(cache, plan, lambda report: status.update(_line(report)))
@@ -70,14 +71,14 @@ def _need_files(count: int) -> None:
         raise click.UsageError(f"{count} routers: the limit of open files is {hard} (ulimit -n)")
 
 
-def _line(report: simulator.Report) -> str:
+def _line(report: Report) -> str:
     return (
         f"{len(report.sync_seconds):,} of {report.plan.routers:,} routers synchronized, "
         f"{report.octets / 1e6:,.0f} MB, {report.updates:,} updates"
     )
 
 
-def _summary(report: simulator.Report) -> dict[str, object]:
+def _summary(report: Report) -> dict[str, object]:
     """Numbers for both forms of output; seconds and octets."""
     times = {
         f"sync_seconds_{name}": None if (found := report.percentile(share)) is None else round(found, 4)

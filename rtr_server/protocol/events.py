@@ -8,6 +8,16 @@ from typing import TypeAlias
 import msgspec
 
 
+class SessionState(StrEnum):
+    """Where a session stands; ``session`` has the drawing."""
+
+    NEW = "new"
+    REFUSED = "refused"
+    NEGOTIATED = "negotiated"
+    OPEN = "open"
+    CLOSED = "closed"
+
+
 class CloseReason(StrEnum):
     """Why a session came to its end."""
 

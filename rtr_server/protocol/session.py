@@ -11,7 +11,6 @@ the session holds a position in a buffer that all sessions share.
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Literal, NamedTuple
 
 import msgspec
@@ -31,9 +30,10 @@ from rtr_server.protocol.events import (
     QueryReceived,
     ResponseFinished,
     ResponseStarted,
+    SessionState,
 )
 from rtr_server.protocol.faults import Fault, find_fault, octets_to_read
-from rtr_server.protocol.limits import JOIN_OCTETS, MAX_EVENTS, STALL_RETRIES, Limits
+from rtr_server.protocol.limits import JOIN_OCTETS, MAX_EVENTS, Limits
 from rtr_server.protocol.notices import Notices
 from rtr_server.protocol.outbox import Outbox
 from rtr_server.protocol.pdu import (
@@ -47,25 +47,15 @@ from rtr_server.protocol.pdu import (
     SerialQuery,
 )
 from rtr_server.protocol.source import Response, Source
+from rtr_server.protocol.waits import Waits
 
 __all__ = ["CacheSession", "Limits", "SessionState"]
-
-
-class SessionState(StrEnum):
-    """Where a session stands; see the drawing at the top of the module."""
-
-    NEW = "new"
-    REFUSED = "refused"
-    NEGOTIATED = "negotiated"
-    OPEN = "open"
-    CLOSED = "closed"
 
 
 class _Sending(NamedTuple):
     kind: Kind
     response: Response
     octets: int
-    started: float
 
 
 _CLOSE_CODES = {
@@ -105,12 +95,10 @@ class CacheSession:
         self._output = Outbox()
         self._events: list[Event] = []
         self._sending: _Sending | None = None
-        self._partial_since: float | None = None
-        self._progress_at = now
+        self._waits = Waits(source, self._limits, now)
         self._eof = False
         self._notices = Notices(source, self._limits.notify_interval)
         self._refusals = 0
-        self.opened_at = now
         self.version: int | None = None
         self.state = SessionState.NEW
         self.session_id: int | None = None
@@ -149,7 +137,7 @@ class CacheSession:
         """The transport took count octets of what ``next_chunk`` gave; ValueError if it gave fewer."""
         self._now = now
         self._output.drop(count)
-        self._progress_at = now
+        self._waits.progress_at = now
         self.octets_out += count
         if not self._output:
             self._finish_response()
@@ -218,8 +206,12 @@ class CacheSession:
     @property
     def patience(self) -> float:
         """Seconds without progress after which a router is given up (8210bis §9)."""
-        stall = self._limits.stall
-        return STALL_RETRIES * self._source.timing().retry if stall is None else stall
+        return self._waits.patience
+
+    @property
+    def opened_at(self) -> float:
+        """When the session began."""
+        return self._waits.opened_at
 
     @property
     def pending(self) -> int:
@@ -233,10 +225,10 @@ class CacheSession:
         while not self._output and not self.closing:
             before = len(self._input)
             if not self._step():
-                if self._partial_since is None and before:
-                    self._partial_since = self._now
+                if self._waits.partial_since is None and before:
+                    self._waits.partial_since = self._now
                 break
-            self._partial_since = None
+            self._waits.partial_since = None
         if self._eof and not self._output and not self.closing:
             self._end(CloseReason.END_OF_FILE)
         self._offer_notify()
@@ -320,7 +312,8 @@ class CacheSession:
             self._send(b"".join((head, response.payload, tail)))
         else:
             self._send(head, response.payload, tail)
-        self._sending = _Sending(kind, response, self.pending, self._now)
+        self._sending = _Sending(kind, response, self.pending)
+        self._waits.response_since = self._now
         self.state = SessionState.OPEN
         self.session_id = response.session_id
         self._emit(ResponseStarted(kind, response.serial, response.count, self.pending))
@@ -328,7 +321,8 @@ class CacheSession:
     def _finish_response(self) -> None:
         if self._sending is None:
             return
-        kind, response, octets, started = self._sending
+        kind, response, octets = self._sending
+        started, self._waits.response_since = self._waits.response_since or self._now, None
         self._sending = None
         self.responses += 1
         self.serial = response.serial
@@ -354,7 +348,7 @@ class CacheSession:
 
     def _send(self, *parts: bytes | memoryview) -> None:
         if not self._output:
-            self._progress_at = self._now
+            self._waits.progress_at = self._now
         self._output.put(*parts)
 
     def _send_error(self, version: int, code: ErrorCode, text: str, pdu: bytes = b"") -> None:
@@ -388,17 +382,11 @@ class CacheSession:
 
     def _timers(self) -> list[tuple[float, CloseReason | None]]:
         """When something is due, and the reason to close then, None for a delayed notice."""
-        limits, timers = self._limits, list[tuple[float, CloseReason | None]]()
         if self.closing:
-            return timers
-        if self.version is None:
-            timers.append((self.opened_at + limits.first_query, CloseReason.NO_QUERY))
-        if self._output:
-            timers.append((self._progress_at + self.patience, CloseReason.STALLED))
-            if self._sending:
-                timers.append((self._sending.started + limits.response, CloseReason.STALLED))
-        elif self._partial_since is not None:
-            timers.append((self._partial_since + limits.partial_pdu, CloseReason.PARTIAL_PDU))
-        if not self._output and (when := self._notices.deadline()) is not None:
+            return []
+        sending = bool(self._output)
+        timers: list[tuple[float, CloseReason | None]] = []
+        timers += self._waits.ends(negotiated=self.version is not None, sending=sending)
+        if not sending and (when := self._notices.deadline()) is not None:
             timers.append((when, None))
         return timers

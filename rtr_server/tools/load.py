@@ -15,7 +15,6 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Literal, TypeAlias, cast
 
-import msgspec
 import uvloop
 
 from rtr_server.cache.wire import PREFIX_PDU
@@ -31,7 +30,8 @@ from rtr_server.protocol.client import (
 )
 from rtr_server.protocol.errors import ErrorCode, code_label
 from rtr_server.protocol.events import Closed, ErrorReceived, ErrorSent
-from rtr_server.protocol.pdu import VERSIONS, ErrorReport, ResetQuery, SerialNotify
+from rtr_server.protocol.pdu import ErrorReport, ResetQuery, SerialNotify
+from rtr_server.tools.load_report import Plan, Report
 
 RAMP = 200
 """Connections that are being opened at a time: a listen queue is about so long."""
@@ -48,62 +48,6 @@ BROKEN_SECONDS = 1.0
 Kind: TypeAlias = Literal["healthy", "slow", "broken"]
 Digest: TypeAlias = tuple[int, int]
 """How many PDUs, and the CRC-32 of their octets."""
-
-
-class Plan(msgspec.Struct, frozen=True):
-    """What to simulate: healthy, slow and broken routers, times in seconds.
-
-    >>> Plan(routers=3).total
-    3
-    """
-
-    routers: int
-    slow: int = 0
-    broken: int = 0
-    version: int = VERSIONS[-1]
-    timeout: float = 60.0
-    duration: float = 0.0
-
-    @property
-    def total(self) -> int:
-        """All routers."""
-        return self.routers + self.slow + self.broken
-
-
-class Report(msgspec.Struct):
-    """What was seen. ``sync_seconds``: of each healthy router, from its connecting to its End of Data.
-
-    >>> Report(plan=Plan(routers=1)).healthy
-    False
-    """
-
-    plan: Plan
-    sync_seconds: list[float] = []
-    octets: int = 0
-    elapsed: float = 0.0
-    notifies: int = 0
-    updates: int = 0
-    refused: int = 0
-    lost: int = 0
-    errors: dict[str, int] = {}
-    versions: dict[str, int] = {}
-    serials: dict[str, int] = {}
-    different: list[str] = []
-
-    @property
-    def healthy(self) -> bool:
-        """Whether every healthy router got its set, kept its connection, and got what the others got."""
-        synced = len(self.sync_seconds) == self.plan.routers
-        return synced and not (self.different or self.lost or self.errors)
-
-    def percentile(self, share: float) -> float | None:
-        """Seconds within which this share of the routers that have synchronized had done so.
-
-        >>> Report(plan=Plan(routers=2), sync_seconds=[2.0, 1.0]).percentile(0.5)
-        1.0
-        """
-        ordered = sorted(self.sync_seconds)
-        return ordered[max(0, int(share * len(ordered) + 0.999_999) - 1)] if ordered else None
 
 
 class Router(asyncio.Protocol):

@@ -14,7 +14,8 @@ from rtr_server.endpoint import Endpoint
 from rtr_server.protocol.errors import ErrorCode
 from rtr_server.protocol.pdu import ErrorReport
 from rtr_server.protocol.session import CacheSession
-from rtr_server.tools.load import MISCHIEF, Load, Plan
+from rtr_server.tools.load import MISCHIEF, Load
+from rtr_server.tools.load_report import Plan
 
 SET = Snapshot.from_vrps([Vrp(Prefix(4, number << 8, 24), 24, number) for number in range(1, 5000)])
 
