@@ -14,6 +14,7 @@ import pytest
 
 from rov import Aspa, Snapshot
 from rtr_server.cache import draft10, wire
+from rtr_server.cache.history import History
 from rtr_server.cache.view import View
 from rtr_server.config.transport import AuthenticationOption, Client, Limits, Listen, Transport
 from rtr_server.config.values import Octets, Seconds
@@ -22,6 +23,7 @@ from rtr_server.tools.dump import DumpError, fetch
 from rtr_server.transport import inherited, tcp_auth
 from rtr_server.transport.access import ANYONE, Access
 from rtr_server.transport.errors import TransportError
+from rtr_server.transport.server import Server
 
 RESET_QUERY = bytes.fromhex("0102000000000008")
 LOCAL = ipaddress.ip_network("127.0.0.0/8")
@@ -291,11 +293,11 @@ async def sign(option, value):
     return signed
 
 
-async def syncs(served, signed, synchronize):
+async def syncs(endpoint, signed, synchronize):
     """Whether a full set comes over the socket."""
     try:
         async with asyncio.timeout(1.0):
-            await asyncio.get_running_loop().sock_connect(signed, served.endpoint)
+            await asyncio.get_running_loop().sock_connect(signed, endpoint)
     except TimeoutError:
         signed.close()
         return False
@@ -314,20 +316,69 @@ def test_c50_tcp_md5_lets_in_who_has_the_key(run, serve, make_snapshot, synchron
     async def scenario():
         served = serve(make_snapshot(3), client=(client("127.0.0.0/8", md5=key), client("::1/128", md5=key)))
         option = tcp_auth.TCP_MD5SIG_EXT
-        assert await syncs(served, await sign(option, tcp_auth.md5_option(LOCAL, b"x" * 80)), synchronize)
-        assert not await syncs(served, await sign(option, tcp_auth.md5_option(LOCAL, b"y")), synchronize)
+        assert await syncs(
+            served.endpoint, await sign(option, tcp_auth.md5_option(LOCAL, b"x" * 80)), synchronize
+        )
+        assert not await syncs(
+            served.endpoint, await sign(option, tcp_auth.md5_option(LOCAL, b"y")), synchronize
+        )
         unsigned = socket.socket()
         unsigned.setblocking(False)
-        assert not await syncs(served, unsigned, synchronize)
+        assert not await syncs(served.endpoint, unsigned, synchronize)
         changed = Transport(served.server.settings.listen, (client("127.0.0.0/8", md5=other),))
         served.server.take(served.server.prepare(changed))
-        assert await syncs(served, await sign(option, tcp_auth.md5_option(LOCAL, b"\x0f" * 16)), synchronize)
+        assert await syncs(
+            served.endpoint, await sign(option, tcp_auth.md5_option(LOCAL, b"\x0f" * 16)), synchronize
+        )
         without = Transport(served.server.settings.listen)
         served.server.take(served.server.prepare(without))
         plain = socket.socket()
         plain.setblocking(False)
-        assert await syncs(served, plain, synchronize)
+        assert await syncs(served.endpoint, plain, synchronize)
         await served.close()
+
+    run(scenario)
+
+
+@pytest.mark.skipif(not has_md5(), reason="this kernel has no TCP-MD5")
+def test_c50_tcp_md5_on_a_socket_of_both_families(run, make_snapshot, synchronize, tmp_path):
+    """As systemd passes one without BindIPv6Only=ipv6-only: there, IPv4 peers have mapped addresses."""
+    four, six = tmp_path / "four", tmp_path / "six"
+    four.write_text("key of IPv4")
+    six.write_text("key of IPv6")
+    option, loopback = tcp_auth.TCP_MD5SIG_EXT, ipaddress.ip_network("::1/128")
+
+    async def scenario():
+        bound = socket.socket(socket.AF_INET6)
+        bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        bound.bind(("::", 0))
+        bound.setblocking(False)
+        clients = (client("127.0.0.0/8", md5=four), client("::1/128", md5=six))
+        listen = (Listen(systemd="rtr"),)
+        history = History({0: 1, 1: 2, 2: 3}, 7, snapshot=make_snapshot(3))
+        server = Server(history, Transport(listen, clients), {"rtr": [bound]})
+        server.open()
+        server.start()
+        port = bound.getsockname()[1]
+
+        async def lets_in(host, key):
+            family, peer = (socket.AF_INET6, loopback) if ":" in host else (socket.AF_INET, LOCAL)
+            router = socket.socket(family)
+            router.setblocking(False)
+            if key:
+                router.setsockopt(socket.IPPROTO_TCP, option, tcp_auth.md5_option(peer, key))
+            return await syncs((host, port), router, synchronize)
+
+        assert await lets_in("127.0.0.1", b"key of IPv4")
+        assert await lets_in("::1", b"key of IPv6")
+        assert not await lets_in("127.0.0.1", b"key of IPv6")
+        assert not await lets_in("127.0.0.1", None)
+        assert not await lets_in("::1", None)
+        server.take(server.prepare(Transport(listen, clients[1:])))
+        assert await lets_in("127.0.0.1", None), "the key of IPv4 is gone"
+        assert not await lets_in("::1", None)
+        await server.close("shutdown", 1.0)
+        bound.close()
 
     run(scenario)
 
@@ -348,10 +399,10 @@ def test_c50_tcp_ao_works_or_says_what_the_kernel_lacks(run, serve, make_snapsho
             return
         served = serve(make_snapshot(3), client=ao)
         option = tcp_auth.ao_option(LOCAL, mirrored, b"secret")
-        assert await syncs(served, await sign(tcp_auth.TCP_AO_ADD_KEY, option), synchronize)
+        assert await syncs(served.endpoint, await sign(tcp_auth.TCP_AO_ADD_KEY, option), synchronize)
         unsigned = socket.socket()
         unsigned.setblocking(False)
-        assert not await syncs(served, unsigned, synchronize)
+        assert not await syncs(served.endpoint, unsigned, synchronize)
         await served.close()
 
     run(scenario)
