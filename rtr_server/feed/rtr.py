@@ -216,7 +216,10 @@ class _Link:
         for happened in self.mirror.events():
             match happened:
                 case EndOfDataReceived():
-                    self.expire = happened.expire
+                    # Version 0 tells none: then the configuration alone says how long.
+                    expires = self.mirror.session.expires_at
+                    told = happened.expire is not None and expires is not None
+                    self.expire = round(expires - time.monotonic()) if told and expires else None
                 case SnapshotReceived():
                     return happened
                 case ErrorReceived(_, code, text) if code == ErrorCode.NO_DATA_AVAILABLE:

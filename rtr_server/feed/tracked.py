@@ -176,11 +176,16 @@ class Tracked:
         return self._outcomes.busy
 
     def usable(self, now: float) -> bool:
-        """Whether its last set may be used: it works, or has not failed for too long."""
+        """Whether its last set may be used: it works, or has not failed for too long.
+
+        Where the source itself tells how long its word holds, as RTR does by the Expire interval, that
+        counts from its last word, not from when the failure was noticed (RFC 8210 §6).
+        """
         if self.snapshot is None:
             return False
-        lapse = min(self.source.lapse, self._lapse or self.source.lapse)
-        return self._failing_since is None or now - self._failing_since < lapse
+        if self._lapse is not None and self.loaded_at is not None and now - self.loaded_at >= self._lapse:
+            return False
+        return self._failing_since is None or now - self._failing_since < self.source.lapse
 
     def status(self, now: float, in_use: bool) -> SourceStatus:
         """How it stands."""

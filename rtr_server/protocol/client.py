@@ -34,7 +34,7 @@ from rtr_server.protocol.pdu import (
     read_header,
 )
 from rtr_server.protocol.runs import run_length
-from rtr_server.protocol.source import REFRESH_RANGE, RETRY_RANGE, Timing
+from rtr_server.protocol.source import EXPIRE_RANGE, REFRESH_RANGE, RETRY_RANGE, Timing
 
 RESPONSE_SECONDS = 60.0
 """Without an octet for this long while an answer is due, the cache is given up, as rtrlib does."""
@@ -119,7 +119,8 @@ class RouterSession:
     Reset Query. After each call the owner sends ``data_to_send``, takes ``events``, closes the connection
     when ``closing`` is true, and calls ``tick`` at ``deadline()``. No input makes it raise. After the end
     of file before any answer, ``retry_version`` is the version to try on a new connection, if any: the one
-    that the cache told by Error 4 before it closed, else the one below.
+    that the cache told by Error 4 before it closed, else the one below. ``expires_at``: when the set of
+    the last End of Data must go (RFC 8210 §6), None before the first; it is the owner who drops it.
 
     >>> RouterSession(version=1, now=0.0).data_to_send().hex()
     '0102000000000008'
@@ -144,6 +145,7 @@ class RouterSession:
         self.negotiated = False
         self.state = RouterState.IDLE
         self.retry_version: int | None = None
+        self.expires_at: float | None = None
         self.octets_in = 0
         self.octets_out = 0
         self._min_version = min_version
@@ -363,12 +365,25 @@ class RouterSession:
             self.query(self._now)
 
     def _schedule(self, pdu: EndOfData) -> None:
-        """The next poll; intervals out of range are brought into it: no cache makes us poll in a loop."""
-        if pdu.refresh is not None and pdu.retry is not None:
-            refresh = max(REFRESH_RANGE[0], min(pdu.refresh, REFRESH_RANGE[1]))
-            retry = max(RETRY_RANGE[0], min(pdu.retry, RETRY_RANGE[1]))
-            self._timing = Timing(refresh, retry, 172_800)
+        """The next poll, and the end of the data; intervals out of range are brought into it.
+
+        No cache makes us poll in a loop, nor lose its data before we have asked again.
+        """
+        if pdu.refresh is not None and pdu.retry is not None and pdu.expire is not None:
+            refresh, retry, expire = (
+                max(low, min(told, high))
+                for told, (low, high) in (
+                    (pdu.refresh, REFRESH_RANGE),
+                    (pdu.retry, RETRY_RANGE),
+                    (pdu.expire, EXPIRE_RANGE),
+                )
+            )
+            sooner = expire // 2
+            self._timing = Timing(
+                refresh if refresh < expire else sooner, retry if retry < expire else sooner, expire
+            )
         self._poll_at = self._now + self._timing.refresh
+        self.expires_at = self._now + self._timing.expire
 
     # Output and end
 

@@ -6,9 +6,10 @@ Like ``dump``, over a blocking socket: whoever takes the steps decides how fast 
 from __future__ import annotations
 
 import json
+import math
 import socket
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import TypeAlias
 
 import msgspec
@@ -30,7 +31,8 @@ MOST_WAIT = 60.0
 class Step(msgspec.Struct, frozen=True):
     """A response that told something new: what came and what went with it.
 
-    ``full`` if it replaced everything, as the first one does, for which all has come.
+    ``full`` if it replaced everything, as the first one does, for which all has come. ``expired``: no
+    response, but the end of data that none has confirmed for the cache's Expire interval; all has gone.
 
     >>> Step(Snapshot.empty(), Snapshot.empty(), full=False, version=1, session_id=7, serial=5).serial
     5
@@ -42,6 +44,7 @@ class Step(msgspec.Struct, frozen=True):
     version: int
     session_id: int
     serial: int
+    expired: bool = False
 
 
 class Dropped(msgspec.Struct, frozen=True):
@@ -58,14 +61,27 @@ class Follower:
     """One cache and what is held of it.
 
     ``version``: exactly this one, else the highest that the cache speaks; ``timeout`` in seconds for the
-    first full set and for each connection.
+    first full set and for each connection; ``clock`` is monotonic. What is held goes when the Expire interval
+    is over without another End of Data, whether there is a connection or not (RFC 8210 §6).
 
     >>> Follower(Endpoint("192.0.2.1", 323)).held is None
     True
     """
 
-    def __init__(self, endpoint: Endpoint, *, version: int | None = None, timeout: float = 60.0) -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        *,
+        version: int | None = None,
+        timeout: float = 60.0,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
         self.held: SnapshotReceived | None = None
+        self._expires_at = math.inf
+        self._began = False
+        self._clock = clock
+        self._sleep = sleep
         self._endpoint = endpoint
         self._timeout = timeout
         self._highest = VERSIONS[-1] if version is None else version
@@ -75,17 +91,33 @@ class Follower:
 
     def happenings(self) -> Iterator[Happening]:
         """What happens, without end; DumpError if there is no first set, or the cache breaks the protocol."""
-        until = time.monotonic() + self._timeout
+        until = self._clock() + self._timeout
         while True:
             version = self._highest
             reason = yield from self._connection(until)
             if self._highest < version:
                 continue
-            if self.held is None:
+            if not self._began:
                 raise DumpError(f"{self._endpoint}: {reason}")
             yield Dropped(reason, self._wait)
-            time.sleep(self._wait)
+            yield from self._pause(self._wait)
             self._wait = min(2 * self._wait, MOST_WAIT)
+
+    def _pause(self, seconds: float) -> Iterator[Step]:
+        """Wait before the next connection; what expires meanwhile goes when it does."""
+        until = self._clock() + seconds
+        while (now := self._clock()) < until:
+            self._sleep(max(0.0, min(until, self._expires_at) - now))
+            yield from self._expire()
+
+    def _expire(self) -> Iterator[Step]:
+        """Drop what has expired, and begin anew."""
+        if self.held is None or self._clock() < self._expires_at:
+            return
+        held, self.held = self.held, None
+        self._expires_at, self._ask_anew = math.inf, True
+        gone = (Snapshot.empty(), held.snapshot)
+        yield Step(*gone, True, self._highest, held.session_id, held.serial, expired=True)
 
     def _connection(self, until: float) -> Generator[Happening, None, str]:
         """One connection to its end, and why it ended."""
@@ -101,7 +133,7 @@ class Follower:
     def _mirror(self) -> Mirror:
         """A router's end that begins with what is held."""
         versions = {"version": self._highest, "min_version": self._lowest}
-        now = time.monotonic()
+        now = self._clock()
         if self.held is None or self._ask_anew:
             return Mirror(RouterSession(**versions, now=now))
         held = self.held
@@ -120,6 +152,8 @@ class Follower:
                     case ResponseBegan():
                         full = event.full
                     case SnapshotReceived():
+                        self._began = True
+                        self._expires_at = math.inf if session.expires_at is None else session.expires_at
                         yield from self._take(event, full, session.version)
                     case ErrorReceived(_, code, text) if session.closing:
                         self._ask_anew = self._ask_anew or not session.negotiated
@@ -130,24 +164,27 @@ class Follower:
                         )
                     case Closed(reason):
                         return self._closed(session, str(reason))
+            if self._clock() >= self._expires_at:
+                yield from self._expire()
+                return "no answer before the data expired"
             self._wait_for(connection, mirror, until)
 
     def _wait_for(self, connection: socket.socket, mirror: Mirror, until: float) -> None:
         """Give the mirror what comes, or the time that has come."""
-        session, now = mirror.session, time.monotonic()
-        due = session.deadline() or now
-        connection.settimeout(max(0.001, (due if self.held else min(due, until)) - now))
+        session, now = mirror.session, self._clock()
+        due = min(session.deadline() or now, self._expires_at if self._began else until)
+        connection.settimeout(max(0.001, due - now))
         try:
             octets = receive(connection)
         except TimeoutError:
-            if self.held is None and time.monotonic() >= until:
+            if not self._began and self._clock() >= until:
                 raise DumpError(f"{self._endpoint}: no full set within the timeout") from None
-            session.tick(time.monotonic())
+            session.tick(self._clock())
             return
         if octets:
-            mirror.receive_data(octets, time.monotonic())
+            mirror.receive_data(octets, self._clock())
         else:
-            session.receive_eof(time.monotonic())
+            session.receive_eof(self._clock())
 
     def _take(self, received: SnapshotReceived, full: bool, version: int) -> Iterator[Step]:
         """A whole response; nothing to tell where it answers a poll that found nothing new."""
@@ -162,7 +199,7 @@ class Follower:
 
     def _closed(self, session: RouterSession, reason: str) -> str:
         """Before the first set, a close without a word may mean that the cache is an old one."""
-        if self.held is None and session.retry_version is not None:
+        if not self._began and session.retry_version is not None:
             self._highest = session.retry_version
         return f"connection ended: {reason}"
 
@@ -173,6 +210,8 @@ def summary(step: Step) -> str:
     >>> summary(Step(Snapshot.empty(), Snapshot.empty(), full=False, version=1, session_id=7, serial=5))
     'serial 5: 0 announced, 0 withdrawn'
     """
+    if step.expired:
+        return f"expired: {_size(step.withdrawn):,} withdrawn, as the cache has not confirmed them in time"
     what = f"{_size(step.announced):,} announced, {_size(step.withdrawn):,} withdrawn"
     return f"serial {step.serial}: {what}{', by a full set' if step.full else ''}"
 
@@ -189,7 +228,8 @@ def json_line(step: Step, at: str) -> str:
     """
     head = {"at": at, "version": step.version, "session_id": step.session_id, "serial": step.serial}
     parts = {"announced": _members(step.announced), "withdrawn": _members(step.withdrawn)}
-    return json.dumps({**head, "full": step.full, **parts})
+    expired = {"expired": True} if step.expired else {}
+    return json.dumps({**head, "full": step.full, **expired, **parts})
 
 
 def _members(snapshot: Snapshot) -> dict[str, list[dict[str, object]]]:

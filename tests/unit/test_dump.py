@@ -1,6 +1,7 @@
 """The mirror client against caches that a test plays, and the files it writes."""
 
 import contextlib
+import errno
 import io
 import socket
 import threading
@@ -207,6 +208,53 @@ def test_follow_without_a_first_set(cache, answers, words):
     ran = compared(cache(*answers), "--rtr-version", 1, "--follow", "--timeout", 0.3)
     assert ran.exit_code == 2
     assert words in ran.stderr
+
+
+class Hands:
+    """A clock that moves when somebody sleeps by it, and not else."""
+
+    def __init__(self):
+        self.now = 1_000.0
+
+    def __call__(self):
+        return self.now
+
+    def sleep(self, seconds):
+        self.now += seconds
+
+
+def test_follow_drops_what_has_expired(cache, monkeypatch):
+    """RFC 8210 §6: 7,200 s after the last End of Data, to the second, while no connection can be had."""
+    endpoint, hands = cache([BEGIN + ONE_V4 + END]), Hands()
+    told = follow.Follower(endpoint, version=1, clock=hands, sleep=hands.sleep).happenings()
+    assert len(next(told).announced) == 1
+    assert "ended" in next(told).reason
+
+    def refused(*_, **__):
+        raise ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused")
+
+    monkeypatch.setattr(socket, "create_connection", refused)
+    for happened in told:
+        if isinstance(happened, follow.Step):
+            break
+        assert happened.reason == "Connection refused"
+        assert hands.now < 8_200.0
+    assert hands.now == 8_200.0
+    assert (happened.expired, len(happened.announced), len(happened.withdrawn)) == (True, 0, 1)
+    assert "expired: 1 withdrawn" in follow.summary(happened)
+    assert '"expired": true' in follow.json_line(happened, "now")
+
+
+def test_follow_begins_anew_after_expiry(cache, monkeypatch):
+    """With a Reset Query; what comes is told as new, though it is what there was."""
+    monkeypatch.setattr(follow, "FIRST_WAIT", 8_000.0)
+    endpoint, hands = cache([BEGIN + ONE_V4 + END], [BEGIN + ONE_V4 + END]), Hands()
+    told = follow.Follower(endpoint, version=1, clock=hands, sleep=hands.sleep).happenings()
+    first, dropped, expired, again = (next(told) for _ in range(4))
+    assert dropped.seconds == 8_000.0
+    assert expired.expired
+    assert again.announced == first.announced
+    assert (again.full, len(again.withdrawn), hands.now) == (True, 0, 9_000.0)
 
 
 @pytest.mark.parametrize("options", [["--diff", "x"], ["--output", "x"]])

@@ -254,6 +254,31 @@ def test_intervals_out_of_range_do_not_rule_us(timing):
     assert 2.0 <= session.deadline() <= 86401.0
 
 
+@pytest.mark.parametrize(
+    ("version", "timing", "lives", "polls"),
+    [
+        (2, (3600, 600, 7200), 7200, 3600),
+        (1, (1, 1, 600), 600, 1),
+        (1, (3600, 600, 5), 600, 300),
+        (1, (3600, 7200, 2**32 - 1), 172_800, 3600),
+        (0, (None, None, None), 7200, 3600),
+    ],
+    ids=["usual", "short", "too short", "too long", "none told"],
+)
+def test_data_expire_after_the_last_end_of_data(version, timing, lives, polls):
+    """RFC 8210 §6: each End of Data begins the interval anew; nothing else does."""
+    session = asked(version)
+    assert session.expires_at is None
+    give(session, CacheResponse(version, SID), end(version, 5, timing=timing), now=100.0)
+    assert session.expires_at == 100.0 + lives
+    assert session.deadline() == 100.0 + polls
+    session.tick(100.0 + polls)
+    give(session, CacheResponse(version, SID), now=101.0 + polls)
+    assert session.expires_at == 100.0 + lives, "a response that has only begun"
+    give(session, end(version, 5, timing=timing), now=102.0 + polls)
+    assert session.expires_at == 102.0 + polls + lives
+
+
 def test_silent_cache_is_given_up():
     session = asked()
     give(session, CacheResponse(2, SID), now=30.0)
