@@ -31,7 +31,7 @@ protocol rpki cache {{
   roa4 {{ table rpki4; }};
   roa6 {{ table rpki6; }};
   remote "127.0.0.1" port {port};
-  transport tcp;
+  transport {transport};
   retry keep 1;
   refresh keep {refresh};
   expire keep 600;
@@ -45,9 +45,12 @@ BIRD_LAST_LINE = re.compile(rb"(?:^|\n)(\d{4}) [^\n]*\n$")
 class Bird(Process):
     """BIRD 2 as an RTR client, with its control socket."""
 
-    def __init__(self, program: Programs, port: int, directory: Path, refresh: int = 1) -> None:
+    def __init__(
+        self, program: Programs, port: int, directory: Path, refresh: int = 1, transport: str = "tcp"
+    ) -> None:
         config, self.control = directory / "bird.conf", directory / "bird.ctl"
-        config.write_text(BIRD_CONFIG.format(log=directory / "bird.log", port=port, refresh=refresh))
+        values = {"log": directory / "bird.log", "port": port, "refresh": refresh, "transport": transport}
+        config.write_text(BIRD_CONFIG.format(**values))
         command = [program("bird"), "-f", "-c", str(config), "-s", str(self.control)]
         super().__init__([*command, "-P", str(directory / "bird.pid")], directory / "bird.log")
         self._socket: socket.socket | None = None

@@ -18,7 +18,7 @@ COUNT = 200
 KNOWN = {
     "C23": "mixed",
     "C24": "mixed",
-    "C26": "expected error 4 of version 2",
+    "C26": "version 3",
     "C28": "expected error 8",
     "C29": "error 4",
     "C38": "flush",

@@ -12,6 +12,8 @@ import trustme
 from rtr_server.cache.mirror import Mirror, SnapshotReceived
 from rtr_server.protocol.client import RouterSession
 from rtr_server.transport.passwords import hash_password
+from tests.interop.processes import wait_until
+from tests.interop.routers import Bird
 
 pytestmark = pytest.mark.interop
 
@@ -154,6 +156,24 @@ def test_openssh(cache, program):
         )
         assert ended.returncode, ended
         assert ended.stdout == b""
+
+
+def test_bird_over_ssh(cache, program, tmp_path):
+    """By key; it knows the key of the cache, and follows a change over the same connection."""
+    keys = {"bird private key": cache / "router_key", "remote public key": cache / "known_hosts"}
+    words = "".join(f'{name} "{path}"; ' for name, path in keys.items())
+    bird = Bird(program, cache.ssh, tmp_path, transport=f'ssh {{ {words} user "rpki"; }}')
+    try:
+        wait_until(bird.ready, "BIRD can be asked")
+        wait_until(lambda: bird.holds(set(VRPS)), "BIRD holds the set")
+        assert bird.status("Transport").startswith("SSHv2")
+        vrps = cache / "vrps.csv"
+        fresh = vrps.with_suffix(".fresh")
+        fresh.write_text("\n".join(vrps.read_text().splitlines()[:-1]) + "\n")
+        os.replace(fresh, vrps)
+        wait_until(lambda: bird.holds(set(VRPS[:-1])), "BIRD follows")
+    finally:
+        bird.stop()
 
 
 def test_rtrclient_over_ssh(cache, program):
