@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 
-from rov import archive, aspa, diff, rib, routers, slurm, synth
+from rov import archive, aspa, bulk, diff, rib, routers, slurm, synth
 from rov.columns import NO_EXPIRY, VrpColumns
 from rov.delta import Delta
 from rov.errors import (
@@ -63,6 +63,7 @@ __all__ = [
     "VrpIndex",
     "archive",
     "aspa",
+    "bulk",
     "diff",
     "encode",
     "load",

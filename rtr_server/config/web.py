@@ -47,6 +47,9 @@ class Http(Section, frozen=True, kw_only=True):
     max_body: Octets = Octets(256 << 20)
     """Octets of a request's body, before and after content decoding."""
 
+    uploads: Annotated[int, msgspec.Meta(ge=1, le=1_000)] = 16
+    """Bodies of many routes that are taken at one time; one more gets 503."""
+
     header_timeout: Seconds = Seconds(10)
     """Until the head of a request is complete, TLS handshake included."""
 

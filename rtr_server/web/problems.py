@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http
+from typing import Any
 
 import msgspec
 
@@ -10,17 +11,24 @@ MEDIA_TYPE = "application/problem+json"
 
 
 class Problem(Exception):  # noqa: N818  # the word of RFC 9457
-    """A request that gets no answer: its status, why in a sentence, headers that go with it.
+    """A request that gets no answer: its status, why in a sentence, headers and further members with it.
 
     >>> Problem(404, "no such page").body()
     b'{"type":"about:blank","title":"Not Found","status":404,"detail":"no such page"}'
     """
 
-    def __init__(self, status: int, detail: str, headers: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        status: int,
+        detail: str,
+        headers: dict[str, str] | None = None,
+        members: dict[str, Any] | None = None,
+    ) -> None:
         super().__init__(detail)
         self.status = status
         self.detail = detail
         self.headers = headers or {}
+        self.members = members or {}
 
     def body(self) -> bytes:
         """The document."""
@@ -30,6 +38,7 @@ class Problem(Exception):  # noqa: N818  # the word of RFC 9457
             "title": title,
             "status": self.status,
             "detail": self.detail,
+            **self.members,
         }
         return msgspec.json.encode(document)
 
