@@ -152,7 +152,8 @@ cdef class Lookup:
         asns = as_items(origins, "origins")
         count = PySequence_Fast_GET_SIZE(texts)
         if PySequence_Fast_GET_SIZE(asns) != count:
-            raise ArgumentError(f"{count} prefixes but {PySequence_Fast_GET_SIZE(asns)} origins")
+            raise ArgumentError(f"expected an origin a prefix, found {count} prefixes and "
+                                f"{PySequence_Fast_GET_SIZE(asns)} origins")
         states = np.empty(count, np.uint8)
         cdef uint8_t[::1] out = states
         while at < count:

@@ -166,12 +166,12 @@ cdef object prefix_error(object text, ParseFault fault):
     if fault == PARSE_BAD_IPV4:
         return PrefixError(f"{shown}: expected four octets to 255, none with leading zeros, before the slash")
     if fault == PARSE_BAD_IPV6:
-        return PrefixError(f"{shown}: the part before the slash is no IPv6 address")
+        return PrefixError(f"{shown}: expected an IPv6 address before the slash")
     if fault == PARSE_BAD_LENGTH:
         return PrefixError(f"{shown}: expected a decimal prefix length without leading zeros after the slash")
     if fault == PARSE_LENGTH_RANGE:
-        return PrefixError(f"{shown}: a prefix length is at most 32 in IPv4 and 128 in IPv6")
-    return PrefixError(f"{shown}: host bits are set beyond the prefix length")
+        return PrefixError(f"{shown}: expected a prefix length of 32 at most in IPv4, 128 in IPv6")
+    return PrefixError(f"{shown}: host bits are set beyond the prefix length, expected zeros")
 
 
 cdef const char* utf8_of(object text, Py_ssize_t* size) except NULL:
@@ -179,7 +179,7 @@ cdef const char* utf8_of(object text, Py_ssize_t* size) except NULL:
     try:
         return PyUnicode_AsUTF8AndSize(text, size)
     except UnicodeEncodeError:
-        raise PrefixError(f"{text[:LONGEST_TEXT]!r}: a prefix is written in ASCII") from None
+        raise PrefixError(f"{text[:LONGEST_TEXT]!r}: expected a prefix in ASCII") from None
 
 
 def parse(text not None):
@@ -314,7 +314,7 @@ def format_ipv4(const uint32_t[::1] addresses, const uint8_t[::1] lengths):
     cdef ParsedPrefix p
     cdef list out = [None] * n
     if lengths.shape[0] != n:
-        raise PrefixError(f"{n} addresses but {lengths.shape[0]} lengths")
+        raise PrefixError(f"expected an address a length, found {n} and {lengths.shape[0]}")
     p.family = 4
     p.low = 0
     for i in range(n):
@@ -335,7 +335,7 @@ def format_ipv6(const uint64_t[:, ::1] addresses, const uint8_t[::1] lengths):
     cdef ParsedPrefix p
     cdef list out = [None] * n
     if lengths.shape[0] != n or addresses.shape[1] != 2:
-        raise PrefixError(f"addresses of {n} x {addresses.shape[1]} but {lengths.shape[0]} lengths")
+        raise PrefixError(f"expected {lengths.shape[0]} x 2 addresses, found {n} x {addresses.shape[1]}")
     p.family = 6
     for i in range(n):
         p.high = addresses[i, 0]

@@ -238,7 +238,9 @@ def check(columns: VrpColumns) -> None:
         )
     wrong = _host_bits(columns)
     if wrong.any():
-        raise ArgumentError(f"IPv{columns.family} row {int(np.argmax(wrong))}: host bits are set")
+        raise ArgumentError(
+            f"IPv{columns.family} row {int(np.argmax(wrong))}: host bits are set, expected zeros"
+        )
 
 
 def _order(columns: VrpColumns, expires: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

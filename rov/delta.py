@@ -56,15 +56,15 @@ class Delta:
         """
         unknown = self.withdrawn - as_kind(old, Snapshot, "old")
         if unknown:
-            raise DeltaError(f"withdraws what the snapshot lacks: {unknown!r}")
+            raise DeltaError(f"withdraws what the snapshot lacks, expected one with {unknown!r}")
         duplicate = self.announced & old
         if duplicate:
-            raise DeltaError(f"announces what the snapshot has: {duplicate!r}")
+            raise DeltaError(f"announces what the snapshot has, expected one without {duplicate!r}")
         rest = old - self.withdrawn
         customers = {aspa.customer for aspa in rest.aspas}
         twice = [aspa.customer for aspa in self.announced.aspas if aspa.customer in customers]
         if twice:
-            raise DeltaError(f"announces an ASPA of AS{twice[0]} without withdrawing the one that stands")
+            raise DeltaError(f"announces an ASPA of AS{twice[0]}, expected the old one withdrawn")
         return rest | self.announced
 
     def compose(self, later: Delta) -> Delta | None:
@@ -80,7 +80,7 @@ class Delta:
         """
         as_kind(later, Delta, "later")
         if self.announced & later.announced or self.withdrawn & later.withdrawn:
-            raise DeltaError("the later delta announces or withdraws what the earlier one did already")
+            raise DeltaError("expected the delta after this one, found one that repeats what it did")
         withdrawn = _disjoint_union(self.withdrawn - later.announced, later.withdrawn - self.announced)
         announced = _disjoint_union(self.announced - later.withdrawn, later.announced - self.withdrawn)
         return Delta._or_none(withdrawn, announced)

@@ -63,7 +63,9 @@ class RouteBatch:
             raise ArgumentError(
                 f"IPv{self.family} row {row}: expected a length of 0 to {bits}, found {length}"
             )
-        raise ArgumentError(f"IPv{self.family} row {row}: host bits are set beyond the length {length}")
+        raise ArgumentError(
+            f"IPv{self.family} row {row}: host bits are set beyond the length {length}, expected zeros"
+        )
 
     def __reduce__(self) -> tuple[Any, ...]:
         return RouteBatch, (self.family, self.addresses, self.lengths, self.origins)

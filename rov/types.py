@@ -112,7 +112,7 @@ class Prefix(msgspec.Struct, frozen=True, order=True):
                 f"address {shown(self.address)}: expected 0 to 2^{bits} - 1 in IPv{self.family}"
             )
         if self.address & ((1 << (bits - self.length)) - 1):
-            raise PrefixError(f"{self}: host bits are set beyond the prefix length")
+            raise PrefixError(f"{self}: host bits are set beyond the prefix length, expected zeros")
 
     def _make_ints(self) -> None:
         """Integers of other kinds, such as numpy's, become ints; PrefixError if one is none."""
@@ -164,7 +164,7 @@ class Prefix(msgspec.Struct, frozen=True, order=True):
         if not numbers or None in numbers:
             raise ArgumentError(f"prefix {shown(value)}: {_EXPECTED}")
         if family is None:
-            raise ArgumentError(f"prefix {shown(value)}: a pair of ints needs family=4 or family=6")
+            raise ArgumentError(f"prefix {shown(value)}: expected family=4 or family=6 with a pair of ints")
         return cls(family, *numbers)  # type: ignore[arg-type]
 
     @property

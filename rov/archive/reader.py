@@ -121,8 +121,8 @@ class History:
         known = segments(self.directory)
         begun = [segment for segment in known if segment.first_time <= at]
         if not begun:
-            begins = known[0].first_time if known else "no time"
-            raise ArchiveError(f"{self.directory}: nothing is known of {at}: the archive begins at {begins}")
+            expected = f"expected {known[0].first_time} or later" if known else "expected records, found none"
+            raise ArchiveError(f"{self.directory}: nothing is known of {at}, {expected}")
         segment = begun[-1]
         records, end, size = segment.read()
         lost = end < size and segment is not known[-1] and at > records[-1].time if records else True

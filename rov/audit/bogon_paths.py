@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 import numpy.typing as npt
 
+from rov._checks import as_kind, as_optional
 from rov.audit.bogons import Bogon, administrative, full
 from rov.audit.entries import Entries, entries, finders
 from rov.reference import Delegations
@@ -33,7 +34,8 @@ def bogon_paths(
     >>> bogon_paths([], RouteTable(RouteColumns.empty(4), RouteColumns.empty(6)))
     {}
     """
-    of = finders(table)
+    of = finders(as_kind(table, RouteTable, "table"))
+    as_optional(delegations, Delegations, "delegations")
     held = _Held(delegations)
     origins = {routes.family: routes.origins for routes in (table.ipv4, table.ipv6)}
     keys: dict[int, list[Keys]] = defaultdict(list)

@@ -6,11 +6,12 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from rov._checks import as_kind
 from rov.aspa import PathBatch
 from rov.audit.entries import entries, finders
 from rov.audit.verdicts import Verdicts
 from rov.rib import Dump
-from rov.types import State
+from rov.types import State, as_asn
 
 Path = tuple[int, ...]
 
@@ -34,6 +35,8 @@ def invalid_paths(dumps: Iterable[Dump], verdicts: Verdicts, neighbor: int | Non
     >>> invalid_paths([], judge(table, VrpIndex(Snapshot.empty())))
     {}
     """
+    as_kind(verdicts, Verdicts, "verdicts")
+    neighbor = None if neighbor is None else as_asn(neighbor, "neighbor")
     invalid = {judged.family: judged.having(State.INVALID) for judged in verdicts.families()}
     seen = Seen()
     for _, found in entries(dumps, finders(verdicts.table), neighbor):

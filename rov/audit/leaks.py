@@ -69,7 +69,8 @@ def as_leaks_table(verdicts: Verdicts, seen: Seen) -> pa.Table:
     passed on), prefixes (distinct ones), first_hop (routes that it took from the origin itself), share (of
     all invalid routes that were seen with a path).
 
-    The origin passes nothing on; ``seen`` is what invalid_paths gave for the same verdicts.
+    The origin passes nothing on; ``seen`` is what invalid_paths gave for the same verdicts. ArgumentError:
+    it is not.
 
     >>> from rov import Snapshot, VrpIndex
     >>> from rov.audit import judge
@@ -78,6 +79,8 @@ def as_leaks_table(verdicts: Verdicts, seen: Seen) -> pa.Table:
     >>> as_leaks_table(judge(table, VrpIndex(Snapshot.empty())), Seen()).num_rows
     0
     """
+    as_kind(verdicts, Verdicts, "verdicts")
+    as_kind(seen, Seen, "seen")
     pyarrow = arrow()
     prefix_of: dict[int, npt.NDArray[np.int64]] = {
         judged.family: _prefix_numbers(judged.routes) for judged in verdicts.families()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from rov._checks import as_path
+from rov._checks import as_kind, as_path
 from rov.audit.rows import csv_rows, json_rows
 from rov.audit.tables import arrow
 from rov.errors import ArgumentError
@@ -55,7 +55,7 @@ def write_table(table: pa.Table, path: str, schema: str, facts: Mapping[str, Any
 
     Parquet is packed with zstd and has both in its metadata under "rovkit". A CSV file has a line of names
     and nothing where there is no value; a list is joined with "; ". A JSON file is an array with one object
-    a line (.jsonl: without the brackets). ArgumentError: no known format; OSError.
+    a line (.jsonl: without the brackets). ArgumentError: no known format, no table; OSError.
 
     >>> import pyarrow, tempfile
     >>> from pathlib import Path
@@ -64,6 +64,9 @@ def write_table(table: pa.Table, path: str, schema: str, facts: Mapping[str, Any
     ...     Path(file.name).read_text()
     'prefix,peers\\n::/0,1\\n'
     """
+    as_kind(table, arrow().Table, "table")
+    as_kind(schema, str, "schema")
+    as_kind(facts, Mapping, "facts")  # type: ignore[type-abstract]
     kind = format_of(path)
     if kind == "parquet":
         write_file(path, _parquet(table, schema, facts))

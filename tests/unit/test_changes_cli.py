@@ -134,7 +134,7 @@ def test_a_moment(folder, capsys):
     [
         (["192.0.2.1/24"], "host bits are set"),
         (["192.0.2.0/24", "x"], "expected an AS number"),
-        (["192.0.2.0/24", "--at", "999"], "the archive begins at 1000"),
+        (["192.0.2.0/24", "--at", "999"], "nothing is known of 999, expected 1000 or later"),
         (["192.0.2.0/24", "--at", "yesterday"], "expected unix seconds"),
         (["192.0.2.0/24", "--archive", "/nonexistent"], "cannot be read"),
     ],

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
+import pkgutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,9 +17,11 @@ import pytest
 import rov
 from rov import RouteBatch, State, archive, audit, diff, reference, rib, routers, slurm
 from rov.audit import (
+    bogon_paths,
     bogons,
     hijacks,
     hygiene,
+    invalid_paths,
     leaks,
     manrs,
     output,
@@ -158,9 +162,9 @@ CASES: dict[str, Case] = {
     "reference.Delegations.of_prefix": Case(DELEGATIONS.of_prefix, {"prefix": "10.0.0.0/8"}),
     "reference.Delegations.of_prefixes": Case(DELEGATIONS.of_prefixes, {"prefixes": ["10.0.0.0/8"]}),
     "reference.Delegations.of_asn": Case(DELEGATIONS.of_asn, {"asn": 64496}),
-    "reference.relations.read_relations": Case(relations.read_relations, {"path": "relations"}),
-    "reference.rpsl.read_irr": Case(rpsl.read_irr, {"paths": ["irr"]}, named=("paths",)),
-    "reference.special.special_asn": Case(special.special_asn, {"asn": 64496}),
+    "reference.read_relations": Case(relations.read_relations, {"path": "relations"}),
+    "reference.read_irr": Case(rpsl.read_irr, {"paths": ["irr"]}, named=("paths",)),
+    "reference.special_asn": Case(special.special_asn, {"asn": 64496}),
     "audit.judge": Case(audit.judge, {"table": TABLE, "index": INDEX, "min_peers": 1, "threads": 1}),
     "audit.Judged.having": Case(VERDICTS.ipv4.having, {"state": State.VALID}),
     "audit.Verdicts.families": Case(VERDICTS.families, {}),
@@ -172,13 +176,22 @@ CASES: dict[str, Case] = {
     "audit.coverage_table": Case(
         audit.coverage_table, {"verdicts": VERDICTS, "by": "country", "delegations": DELEGATIONS}
     ),
+    "audit.check_vrps": Case(hygiene.check_vrps, {"verdicts": VERDICTS, "now": 0, "soon": 1}),
     "audit.hygiene_table": Case(hygiene.hygiene_table, {"verdicts": VERDICTS, "now": 0, "soon": 1}),
+    "audit.bogon_paths": Case(
+        bogon_paths.bogon_paths, {"dumps": [], "table": TABLE, "delegations": DELEGATIONS}
+    ),
+    "audit.bogons": Case(bogons.bogons, {"routes": COLUMNS, "delegations": DELEGATIONS}),
     "audit.bogons_table": Case(
         bogons.bogons_table, {"table": TABLE, "delegations": DELEGATIONS, "paths": {}}
     ),
     "audit.hijacks_table": Case(
         hijacks.hijacks_table, {"verdicts": VERDICTS, "evidence": hijacks.Evidence()}
     ),
+    "audit.invalid_paths": Case(
+        invalid_paths.invalid_paths, {"dumps": [], "verdicts": VERDICTS, "neighbor": 1}
+    ),
+    "audit.as_leaks_table": Case(leaks.as_leaks_table, {"verdicts": VERDICTS, "seen": invalid_paths.Seen()}),
     "audit.peer_leaks_table": Case(leaks.peer_leaks_table, {"verdicts": VERDICTS}),
     "audit.incident_weight": Case(manrs.incident_weight, {"seconds": 1}),
     "audit.incidents_weight": Case(manrs.incidents_weight, {"events": [(0, 1)]}),
@@ -193,6 +206,11 @@ CASES: dict[str, Case] = {
         },
     ),
     "audit.format_of": Case(output.format_of, {"path": "x.csv"}),
+    "audit.write_table": Case(
+        output.write_table,
+        {"table": audit.verdict_table(VERDICTS), "path": "x.csv", "schema": "x/1", "facts": {}},
+        also=(OSError,),
+    ),
     "audit.judge_paths": Case(
         paths.judge_paths,
         {"verdicts": VERDICTS, "dumps": [], "direction": rov.aspa.Direction.UPSTREAM, "neighbor": 1},
@@ -206,6 +224,27 @@ CASES: dict[str, Case] = {
 }
 
 MODULES = (archive, audit, diff, reference, rib, routers, slurm)
+
+OPEN = (audit, reference)
+"""Packages whose modules are asked by their own names as well."""
+
+INNER = {
+    "audit.bogons": {"administrative", "full", "in_order", "reserved"},
+    "audit.coverage": {"shares", "space_of"},
+    "audit.covering": {"covering", "covering_column", "vrp_texts"},
+    "audit.entries": {"entries", "finders"},
+    "audit.hijacks": {"candidates"},
+    "audit.nesting": {"group_starts", "nesting", "words"},
+    "audit.rows": {"csv_rows", "json_rows"},
+    "audit.tables": {
+        "arrow", "joined", "origins", "prefix_column", "prefix_texts", "prefixes", "route_columns", "taken",
+        "words",
+    },
+    "reference.lines": {"numbered_lines", "read_octets"},
+    "reference.rpsl": {"objects_of"},
+    "reference.special": {"special_asns"},
+}  # fmt: skip
+"""What the modules of a package call of each other, with what those that are asked have checked."""
 
 PLAIN = {
     "archive.Change", "archive.Update", "audit.Judged", "audit.Verdicts", "diff.Counts", "diff.RouteChange",
@@ -238,6 +277,23 @@ def public(module: ModuleType) -> Iterator[str]:
 @pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__)
 def test_no_public_callable_is_left_out(module: ModuleType) -> None:
     assert set(public(module)) - set(CASES) - PLAIN == set()
+
+
+def functions(package: ModuleType) -> Iterator[str]:
+    """Every function of the modules of a package that is none of INNER."""
+    for found in pkgutil.iter_modules(package.__path__):
+        module = importlib.import_module(f"{package.__name__}.{found.name}")
+        name = module.__name__.removeprefix("rov.")
+        inner = INNER.get(name, set())
+        assert inner <= set(vars(module)), f"INNER names what {name} has not"
+        for function, value in inspect.getmembers(module, inspect.isfunction):
+            if value.__module__ == module.__name__ and function[0] != "_" and function not in inner:
+                yield f"{package.__name__.removeprefix('rov.')}.{function}"
+
+
+@pytest.mark.parametrize("package", OPEN, ids=lambda package: package.__name__)
+def test_no_function_of_its_modules_is_left_out(package: ModuleType) -> None:
+    assert set(functions(package)) - set(CASES) == set()
 
 
 @pytest.fixture(autouse=True)
