@@ -10,12 +10,13 @@ cimport cython
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from rov._trie_build cimport (
-    CROWD, LIST_NODE, NODE, ON_LOW_WORD, Entry, Link, Tree, build_tree, free_tree, tree_bytes,
+    CROWD, LIST_NODE, NODE, ON_LOW_WORD, Entry, Link, Tree, Word, build_tree, free_tree, tree_bytes,
 )
+from rov._trie_four cimport rov_four
 from rov._trie_ranges cimport Columns
 from rov._trie_verdict cimport (
     entry_of_slot, find, leaf_of_range, matched_inline, reason_of, rov_look_for_popcnt, rov_prefetch,
-    search_reason, search_rest, state_of, state_of_rest, step, verdict, walk,
+    search_reason, search_rest, state_of, step, walk,
 )
 
 # Rows and boundaries are numbered in 32 bits; the global set has 10^6 rows.
@@ -25,6 +26,7 @@ cdef enum:
 # Routes that step together: enough to hide one cache miss behind the others, few enough for the L1 cache.
 cdef enum:
     GROUP = 64
+    FOUR = 4      # of them are judged at once
     SAMPLE = 13   # every so many of a group tell whether it is sorted
 
 rov_look_for_popcnt()
@@ -41,56 +43,70 @@ cdef inline const void* place_in(const Tree* t, const Entry* e, uint64_t high, u
     return t.words + e.asn0 + (((key >> e.length1) & ((<uint64_t>1 << e.span1) - 1)) >> 5)
 
 
-cdef void find_group(const Tree* t, const uint64_t* high, const uint64_t* low, const Entry** leaf,
+cdef void find_group(const Tree* t, const uint64_t* high, const uint64_t* low, uint32_t* at,
                      int count) noexcept nogil:
-    """The leaves of at most GROUP addresses; low may be NULL in IPv4."""
+    """The leaves of at most GROUP addresses; in IPv4 low is not looked at."""
     cdef int open[GROUP]
     cdef int i, k, left = 0, still
-    cdef uint32_t at
     for i in range(count):
         rov_prefetch(t.words + (high[i] >> t.root_shift >> 5))
     for i in range(count):
-        at = entry_of_slot(t.words, high[i] >> t.root_shift)
-        leaf[i] = t.entries + at
-        rov_prefetch(leaf[i])
+        at[i] = entry_of_slot(t.words, high[i] >> t.root_shift)
+        rov_prefetch(t.entries + at[i])
     for i in range(count):
         open[left] = i
-        left += leaf[i].length0 == NODE
+        left += t.entries[at[i]].length0 == NODE
     while left:
         for k in range(left):
             i = open[k]
-            rov_prefetch(place_in(t, leaf[i], high[i], low[i]))
+            rov_prefetch(place_in(t, t.entries + at[i], high[i], low[i]))
         for k in range(left):
             i = open[k]
-            leaf[i] = t.entries + step(t, leaf[i], high[i], low[i])
-            rov_prefetch(leaf[i])
+            at[i] = step(t, t.entries + at[i], high[i], low[i])
+            rov_prefetch(t.entries + at[i])
         still = 0
         for k in range(left):
             i = open[k]
             open[still] = i
-            still += leaf[i].length0 == NODE
+            still += t.entries[at[i]].length0 == NODE
         left = still
 
 
-cdef void judge_group(const Tree* t, const Entry** leaf, const uint8_t* lengths, const uint32_t* origins,
+cdef void judge_group(const Tree* t, const uint32_t* at, const uint8_t* lengths, const uint32_t* origins,
                       uint8_t* out, int count, bint reasons) noexcept nogil:
+    """The verdicts on routes whose leaves are known."""
     cdef int open[GROUP]
-    cdef int i, k, left = 0
-    cdef bint matched
+    cdef int i = 0, k, left = 0
     if reasons:
         for i in range(count):
-            out[i] = reason_of(t, leaf[i], lengths[i], origins[i])
+            out[i] = reason_of(t, t.entries + at[i], lengths[i], origins[i])
         return
-    for i in range(count):
-        matched = matched_inline(leaf[i], lengths[i], origins[i])
-        out[i] = verdict((leaf[i].length1 <= lengths[i]) | matched, matched)
-        open[left] = i
-        left += (leaf[i].rest != 0) & (not matched)
-    for k in range(left):
-        rov_prefetch(t.links + leaf[open[k]].rest - 1)
+    while i < count:
+        if i + FOUR > count or rov_four(t.entries, at + i, lengths + i, origins + i, out + i):
+            for k in range(i, min(i + FOUR, count)):
+                open[left] = k
+                left += 1
+                rov_prefetch(t.links + t.entries[at[k]].rest)
+        i += FOUR
     for k in range(left):
         i = open[k]
-        out[i] = state_of_rest(t, leaf[i], lengths[i], origins[i])
+        out[i] = state_of(t, t.entries + at[i], lengths[i], origins[i])
+
+
+cdef void judge_ascending4(const Tree* t, const uint32_t* addresses, const uint8_t* lengths,
+                           const uint32_t* origins, uint8_t* out, int count) noexcept nogil:
+    """The States of routes in table order: few entries are nodes, and their memory is near at hand."""
+    cdef uint32_t at[GROUP]
+    cdef const Word* words = t.words
+    cdef int i, k, shift = t.root_shift - 32
+    for i in range(count):
+        at[i] = entry_of_slot(words, addresses[i] >> shift)
+    i = 0
+    while i < count:
+        if i + FOUR > count or rov_four(t.entries, at + i, lengths + i, origins + i, out + i):
+            for k in range(i, min(i + FOUR, count)):
+                out[k] = state_of(t, find(t, <uint64_t>addresses[k] << 32, 0), lengths[k], origins[k])
+        i += FOUR
 
 
 cdef inline bint ascends4(const uint32_t* addresses, int count) noexcept nogil:
@@ -117,50 +133,36 @@ cdef void judge4(const Tree* t, const uint32_t* addresses, const uint8_t* length
                  uint8_t* out, int count, bint reasons) noexcept nogil:
     """Judge at most GROUP routes of IPv4."""
     cdef uint64_t high[GROUP]
-    cdef const Entry* leaf[GROUP]
-    cdef bint sorted_ = ascends4(addresses, count)
+    cdef uint32_t at[GROUP]
     cdef int i
-    if sorted_ and not reasons:
-        for i in range(count):
-            out[i] = state_of(t, find(t, <uint64_t>addresses[i] << 32, 0), lengths[i], origins[i])
+    if not reasons and ascends4(addresses, count):
+        judge_ascending4(t, addresses, lengths, origins, out, count)
         return
     for i in range(count):
         high[i] = <uint64_t>addresses[i] << 32
-    if sorted_:
-        for i in range(count):
-            leaf[i] = find(t, high[i], 0)
-    else:
-        find_group(t, high, high, leaf, count)
-    judge_group(t, leaf, lengths, origins, out, count, reasons)
+    find_group(t, high, high, at, count)
+    judge_group(t, at, lengths, origins, out, count, reasons)
 
 
 cdef void judge6(const Tree* t, const uint64_t* addresses, const uint8_t* lengths, const uint32_t* origins,
-                 uint8_t* out, int count, bint reasons, uint32_t* at) noexcept nogil:
-    """Judge at most GROUP routes of IPv6; sorted ones are a walk from the range at, which goes along."""
+                 uint8_t* out, int count, bint reasons, uint32_t* range_) noexcept nogil:
+    """Judge at most GROUP routes of IPv6; sorted ones are a walk from a range, which goes along."""
     cdef uint64_t high[GROUP]
     cdef uint64_t low[GROUP]
-    cdef const Entry* leaf[GROUP]
-    cdef bint sorted_ = ascends6(addresses, count)
-    cdef uint32_t here = at[0]
+    cdef uint32_t at[GROUP]
+    cdef uint32_t here = range_[0]
     cdef int i
-    if sorted_ and not reasons:
+    if ascends6(addresses, count):
         for i in range(count):
             here = walk(t, here, addresses[2 * i])
-            out[i] = state_of(t, leaf_of_range(t, here, addresses[2 * i], addresses[2 * i + 1]),
-                              lengths[i], origins[i])
-        at[0] = here
-        return
-    if sorted_:
-        for i in range(count):
-            here = walk(t, here, addresses[2 * i])
-            leaf[i] = leaf_of_range(t, here, addresses[2 * i], addresses[2 * i + 1])
-        at[0] = here
+            at[i] = leaf_of_range(t, here, addresses[2 * i], addresses[2 * i + 1])
+        range_[0] = here
     else:
         for i in range(count):
             high[i] = addresses[2 * i]
             low[i] = addresses[2 * i + 1]
-        find_group(t, high, low, leaf, count)
-    judge_group(t, leaf, lengths, origins, out, count, reasons)
+        find_group(t, high, low, at, count)
+    judge_group(t, at, lengths, origins, out, count, reasons)
 
 
 cdef void judge_all4(const Tree* t, const uint32_t* addresses, const uint8_t* lengths,

@@ -1,7 +1,7 @@
 """Builds the frozen trie of one family: ranges of equal covering VRPs to leaves, keys to nodes above them."""
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
-from libc.stdlib cimport free, malloc, realloc
+from libc.stdlib cimport free, realloc
 from libc.string cimport memset
 
 from rov._trie_leaves cimport Builder, Task, grow, set_leaf
@@ -274,7 +274,7 @@ cdef int build_tree(Tree* tree, const Columns* columns) noexcept nogil:
     b.linked = <uint32_t*>rov_table((<size_t>columns.count + 1) * sizeof(uint32_t))
     b.failed = not find_ranges(&b.ranges, columns) or b.linked == NULL
     if not b.failed and columns.address6 != NULL:
-        tree.start_entry = <uint32_t*>malloc(b.ranges.key_count * sizeof(uint32_t))
+        tree.start_entry = <uint32_t*>rov_table(b.ranges.key_count * sizeof(uint32_t))
         b.failed = tree.start_entry == NULL
     if not b.failed:
         memset(b.linked, 0, columns.count * sizeof(uint32_t))

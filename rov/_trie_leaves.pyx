@@ -4,7 +4,7 @@ from libc.stdint cimport uint32_t, uint64_t
 from libc.stdlib cimport qsort, realloc
 
 from rov._trie_build cimport CROWD, Link, Tree
-from rov._trie_ranges cimport NO_ROW, Columns, rov_large_pages
+from rov._trie_ranges cimport NO_ROW, Columns, rov_large_pages, rov_table
 
 # So many VRPs of one prefix become a crowd, which is searched and not walked.
 cdef enum:
@@ -19,7 +19,8 @@ cdef bint grow(void** items, size_t* room, size_t needed, size_t size, Builder* 
         return True
     while wanted < needed:
         wanted = 2 * wanted + 64
-    larger = realloc(items[0], wanted * size)
+    # the first room of the root's tables is most of what they take: it begins where a large page does
+    larger = realloc(items[0], wanted * size) if items[0] != NULL else rov_table(wanted * size)
     if larger == NULL:
         b.failed = True
         return False

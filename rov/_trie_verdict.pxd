@@ -54,7 +54,7 @@ cdef extern from *:
 
 cdef inline uint32_t entry_of_slot(const Word* words, uint64_t slot) noexcept nogil:
     cdef Word word = words[slot >> 5]
-    return word.base + rov_ones(word.bits & ((<uint32_t>2 << (slot & 31)) - 1))
+    return word.base + rov_ones(word.bits << (~slot & 31))
 
 
 cdef inline uint32_t step(const Tree* t, const Entry* e, uint64_t high, uint64_t low) noexcept nogil:
@@ -110,12 +110,12 @@ cdef inline uint32_t walk(const Tree* t, uint32_t at, uint64_t high) noexcept no
     return seek(t, at, high)
 
 
-cdef inline const Entry* leaf_of_range(const Tree* t, uint32_t at,
-                                       uint64_t high, uint64_t low) noexcept nogil:
-    cdef const Entry* e = t.entries + t.start_entry[at]
-    while rov_unlikely(e.length0 == NODE):
-        e = t.entries + step(t, e, high, low)
-    return e
+cdef inline uint32_t leaf_of_range(const Tree* t, uint32_t range_,
+                                   uint64_t high, uint64_t low) noexcept nogil:
+    cdef uint32_t at = t.start_entry[range_]
+    while rov_unlikely(t.entries[at].length0 == NODE):
+        at = step(t, t.entries + at, high, low)
+    return at
 
 
 # The verdict of a leaf (RFC 6811 §2)

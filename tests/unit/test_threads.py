@@ -10,6 +10,7 @@ import pytest
 
 from rov import RouteBatch, Snapshot, VrpColumns, VrpIndex
 from rov._threads import MAX_THREADS, SLICE, in_slices
+from rov._trie import Trie
 
 
 def random_index(rows, seed):
@@ -37,6 +38,52 @@ def test_threads_agree():
         together = list(pool.map(index.validate_batch, batches * 4))
     assert all(np.array_equal(a, b) for a, b in zip(alone * 4, together, strict=True))
     assert len(np.unique(np.concatenate(alone))) == 3
+
+
+def crowded_trie(family, rng):
+    """300 VRPs under one octet of address, so that they nest and crowd, and some down to single addresses."""
+    bits, word = (32, np.uint32) if family == 4 else (64, np.uint64)
+    lengths = rng.integers(3, 9, 300).astype(np.uint8)
+    shift = (bits - lengths).astype(word)
+    address = rng.integers(0, 2**bits, 300, word) >> shift << shift
+    lengths[:20] = 32 if family == 4 else 128
+    longest = np.minimum(lengths + rng.integers(0, 9, 300), lengths.max()).astype(np.uint8)
+    words = address if family == 4 else np.c_[address, np.where(lengths == 128, address, word(0))]
+    asns = rng.integers(1, 5, 300).astype(np.uint32)
+    make = VrpColumns.ipv4 if family == 4 else VrpColumns.ipv6
+    snapshot = Snapshot.from_vrps(make(words, lengths, longest, asns).vrps())
+    return Trie(family, *(snapshot.ipv4 if family == 4 else snapshot.ipv6).keys)
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_eight_threads_on_one_trie(family):
+    """States, reasons and covering VRPs, in any order and ascending, by threads that begin at once."""
+    rng, count = np.random.default_rng(family), 1003
+    trie = crowded_trie(family, rng)
+    judge = trie.judge_ipv4 if family == 4 else trie.judge_ipv6
+    lengths = rng.integers(0, 33, count).astype(np.uint8)
+    origins = rng.integers(0, 5, count).astype(np.uint32)
+    shape, word = ((8, count), np.uint32) if family == 4 else ((8, count, 2), np.uint64)
+    addresses = rng.integers(0, np.iinfo(word).max, shape, word)
+    addresses[::2] = np.sort(addresses[::2], axis=1)
+    start = threading.Barrier(8)
+
+    def answers(asked):
+        columns = [np.empty(count, np.uint8), np.empty(count, np.uint8)]
+        for reasons in (False, True):
+            judge(asked, lengths, origins, columns[reasons], reasons)
+        words = [(address << 32, 0) if family == 4 else address for address in asked[:30].tolist()]
+        return [column.tobytes() for column in columns], [trie.covering(*word, 32) for word in words]
+
+    def at_once(asked):
+        start.wait()
+        return [answers(asked) for _ in range(30)]
+
+    alone = [answers(asked) for asked in addresses]
+    with ThreadPoolExecutor(8) as pool:
+        together = list(pool.map(at_once, addresses))
+    assert together == [[one] * 30 for one in alone]
+    assert {state for (states, _), _ in alone for state in states} == {0, 1, 2}
 
 
 def rounds_until_seen(work, most=200):
