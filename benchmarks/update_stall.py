@@ -1,13 +1,16 @@
-"""What an update does to the event loop that serves routers: lag, time to the Serial Notify, memory.
+"""What an update does to the event loop that serves routers: stalls, time to the Serial Notify, memory.
 
     python -m benchmarks.update_stall [--rounds 5] [--routers 1] [--count 0]
 
-A file of 75 MB is replaced by one with 15 changes, again and again, by rename. Two ways in turn: the loader
-process (how the daemon works), and the same file read by a thread of the daemon (what it would be without).
-A timer of one millisecond in the loop that serves says how late it fires, and the kernel, how much of that
-the loop waited for a processor that others had: the rest is ours. The same for three seconds with nothing to
-do is what the machine itself does to it. Linux only. Routers are another process. ``--count``: a synthetic
-set of so many VRPs instead of the real ones. Fails if a router does not end up with what the file says.
+A file of 75 MB is replaced by one with 15 changes, again and again, by rename; at last 15 VRPs of it expire.
+Two ways in turn: the loader process (how the daemon works), and the same file read by a thread of the daemon
+(what it would be without). A timer of one millisecond in the loop that serves says how late it fires, and the
+kernel why: how long the loop's thread ran, how long it and the threads beside it waited for a processor that
+others had, and whether it gave its processor up for anything but the timer, as it does to wait for the GIL or
+for a file. What others cause is no stall. At the same time a bare loop in a process of its own, which does
+nothing, tells what the machine does to anyone. Linux only. Routers are another process. ``--count``: a
+synthetic set of so many VRPs instead of the real ones. Fails if a router does not end up with what the file
+says.
 """
 
 from __future__ import annotations
@@ -18,10 +21,9 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import click
 import msgspec
@@ -30,6 +32,7 @@ import uvloop
 import rov
 from benchmarks.measure import load_average, write
 from benchmarks.reset_query import DATA, REAL_SET, free_port, moved_ahead, synthetic
+from benchmarks.stalls import Watch
 from rtr_server.app import Cache
 from rtr_server.config import Config, build_config
 from rtr_server.feed.feed import Feed
@@ -40,14 +43,14 @@ from rtr_server.protocol.serial import add
 
 SECOND_SET = DATA / "vrp" / "rpki-client_global_20250720T100143Z.json.bz2"
 
-STEP = 0.001
-"""Seconds between two ticks of the timer."""
+CHANGES = 15
+"""VRPs in which the two sets differ, and that expire."""
 
 IDLE = 3.0
 """Seconds for which an idle loop is watched."""
 
-LIMIT = 5.0
-"""Milliseconds that an update may hold up the loop."""
+EXPIRY = 20.0
+"""Seconds from now until VRPs of a file that is written now expire: it takes some to write and to read it."""
 
 PATIENCE = 120.0
 
@@ -92,62 +95,6 @@ for pdu in stream:
 """
 
 
-class Tick(NamedTuple):
-    """How late a timer of the loop fired, and why, in milliseconds.
-
-    ``queued``: the loop could have run, but the machine had no processor for it. ``worked``: it ran, so no
-    callback since the tick before took longer. What is left of ``late`` it waited for us: for a lock of
-    another thread (the GIL), for a page or a file.
-    """
-
-    late: float
-    queued: float
-    worked: float
-
-    @property
-    def ours(self) -> float:
-        """By how much it was late because of what the daemon does, not of what else the machine does."""
-        return max(0.0, self.late - self.queued)
-
-
-class Lag:
-    """Ticks of a timer of the loop, each with what the kernel says of the loop's thread."""
-
-    def __init__(self) -> None:
-        self.ticks: list[Tick] = []
-        self._file = os.open(f"/proc/self/task/{threading.get_native_id()}/schedstat", os.O_RDONLY)
-        self._task = asyncio.create_task(self._run())
-
-    async def _run(self) -> None:
-        worked, queued = self._seen()
-        while True:
-            due = time.monotonic() + STEP
-            await asyncio.sleep(STEP)
-            late = time.monotonic() - due
-            before, (worked, queued) = (worked, queued), self._seen()
-            self.ticks.append(Tick(late * 1e3, (queued - before[1]) / 1e6, (worked - before[0]) / 1e6))
-
-    def _seen(self) -> tuple[int, int]:
-        """Nanoseconds that this thread has run, and that it could have but for others."""
-        worked, queued = os.pread(self._file, 100, 0).split()[:2]
-        return int(worked), int(queued)
-
-    def end(self) -> list[Tick]:
-        self._task.cancel()
-        os.close(self._file)
-        return self.ticks
-
-
-def summary(ticks: list[Tick]) -> dict[str, float]:
-    """Milliseconds of the worst tick, by any cause and by ours; the longest work; ticks that we made late."""
-    return {
-        "late": max(tick.late for tick in ticks),
-        "ours": max(tick.ours for tick in ticks),
-        "worked": max(tick.worked for tick in ticks),
-        "over": sum(tick.ours > LIMIT for tick in ticks),
-    }
-
-
 def config(port: int, directory: Path) -> Config:
     tables = {
         "listen": [{"address": f"127.0.0.1:{port}"}],
@@ -186,33 +133,45 @@ async def one_way(way: str, files: list[Path], directory: Path, rounds: int, rou
     client = await asyncio.create_subprocess_exec(
         sys.executable, "-c", ROUTERS, "127.0.0.1", str(port), str(routers), stdout=subprocess.PIPE
     )
+    watch = Watch()
+    await watch.start()
     assert client.stdout is not None
     try:
         async with asyncio.timeout(PATIENCE):
             await client.stdout.readline()
         await asyncio.sleep(2.0)
-        watch = Lag()
+        await watch.begin()
         await asyncio.sleep(IDLE)
-        idle = summary(watch.end())
+        idle = await watch.end()
         found, seconds = [], []
         for number in range(rounds):
-            watch = Lag()
-            fresh = directory / "fresh.json"
-            os.link(files[(number + 1) % 2], fresh)
+            await watch.begin()
             before = cache.history.serial
-            began = time.monotonic()
-            os.replace(fresh, file)
-            async with asyncio.timeout(PATIENCE):
-                at, serial = (await client.stdout.readline()).split()
-            if int(serial) != add(before):
-                raise SystemExit(f"{way}: serial {serial.decode()}, expected the one after {before}")
-            seconds.append(float(at) - began)
+            began = _replaced(files[(number + 1) % 2], file)
+            seconds.append(await _told(client.stdout, add(before)) - began)
             await asyncio.sleep(2.0)  # what follows on an update belongs to it
-            found.append(summary(watch.end()))
+            found.append(await watch.end())
         memory = [resident(os.getpid()), resident(chosen.pid if isinstance(chosen, ProcessFeed) else None)]
         if cache.history.snapshot != rov.read(files[rounds % 2]):
             raise SystemExit(f"{way}: what is served is not what the file says")
+        expiring = directory / "expiring.json"
+        due = int(time.time() + EXPIRY)
+        script = [sys.executable, "-m", "benchmarks.update_stall", "--expiring", f"{files[rounds % 2]}:{due}"]
+        with expiring.open("wb") as out:
+            await (await asyncio.create_subprocess_exec(*script, stdout=out)).wait()
+        before, served = cache.history.serial, cache.updates.served
+        _replaced(expiring, file)
+        await asyncio.sleep(max(0.0, due - 1.0 - time.time()))
+        if cache.updates.served is served or cache.history.serial != before:
+            raise SystemExit(f"{way}: what is to expire is not served, or has a serial of its own")
+        await watch.begin()
+        late = await _told(client.stdout, add(before)) - time.monotonic() + time.time() - due
+        await asyncio.sleep(2.0)
+        expiry = await watch.end()
+        if len(cache.history.snapshot) != len(rov.read(expiring)) - CHANGES:
+            raise SystemExit(f"{way}: what has expired is still served")
     finally:
+        await watch.stop()
         client.kill()
         await client.wait()
         cache.stop("shutdown")
@@ -221,9 +180,29 @@ async def one_way(way: str, files: list[Path], directory: Path, rounds: int, rou
         "way": way,
         "idle_ms": idle,
         "update_ms": found,
+        "expiry_ms": expiry,
         "notify_seconds": seconds,
+        "expiry_seconds": late,
         "memory": {"daemon": memory[0], "loader": memory[1]},
     }
+
+
+def _replaced(by: Path, file: Path) -> float:
+    """Put a file in the place of another; the time of it."""
+    fresh = file.with_name("fresh.json")
+    os.link(by, fresh)
+    began = time.monotonic()
+    os.replace(fresh, file)
+    return began
+
+
+async def _told(router: asyncio.StreamReader, serial: int) -> float:
+    """When the router heard of a serial."""
+    async with asyncio.timeout(PATIENCE):
+        at, found = (await router.readline()).split()
+    if int(found) != serial:
+        raise SystemExit(f"serial {found.decode()}, expected {serial}")
+    return float(at)
 
 
 def run(way: str, files: list[Path], rounds: int, routers: int) -> dict[str, Any]:
@@ -233,21 +212,30 @@ def run(way: str, files: list[Path], rounds: int, routers: int) -> dict[str, Any
 
 
 def show(rows: list[dict[str, Any]]) -> None:
-    click.echo("worst tick of all rounds, milliseconds late; ours: without waiting for a processor")
     click.echo(
-        f"{'way':8} {'idle: late':>10} {'ours':>6} {'update: late':>13} {'ours':>6} {'median':>7} "
-        f"{'>5 ms':>6} {'one callback':>13} {'notify':>8} {'memory':>13}"
+        "milliseconds; late: worst tick, by any cause; stall: by what the daemon does; bare: another process"
+    )
+    click.echo(
+        f"{'way':7} {'what':8} {'late':>6} {'1 in 1000':>9} {'stall':>6} {'>5 ms':>6} {'callback':>8} "
+        f"{'bare: late':>10} {'1 in 1000':>9} {'notify':>8} {'memory':>12}"
     )
     for row in rows:
-        idle, update = row["idle_ms"], row["update_ms"]
-        worst = {name: max(each[name] for each in update) for name in ("late", "ours", "worked")}
-        memory = "+".join(f"{octets >> 20}" for octets in row["memory"].values())
-        click.echo(
-            f"{row['way']:8} {idle['late']:10.1f} {idle['ours']:6.1f} {worst['late']:13.1f} "
-            f"{worst['ours']:6.1f} {statistics.median(each['ours'] for each in update):7.1f} "
-            f"{sum(each['over'] for each in update):6.0f} {worst['worked']:13.1f} "
-            f"{statistics.median(row['notify_seconds']):6.2f} s {memory:>10} MB"
-        )
+        memory = "+".join(f"{octets >> 20}" for octets in row["memory"].values()) + " MB"
+        notify = f"{statistics.median(row['notify_seconds']):.2f} s"
+        click.echo(_line(row["way"], "idle", [row["idle_ms"]]))
+        click.echo(_line(row["way"], "update", row["update_ms"]) + f" {notify:>8} {memory:>12}")
+        click.echo(_line(row["way"], "expiry", [row["expiry_ms"]]) + f" {row['expiry_seconds']:6.2f} s")
+
+
+def _line(way: str, what: str, found: list[dict[str, Any]]) -> str:
+    """The worst of all rounds."""
+    worst = {name: max(each[name] for each in found) for name in found[0] if name != "bare"}
+    others = {name: max(each["bare"][name] for each in found) for name in ("late", "late_permille")}
+    return (
+        f"{way:7} {what:8} {worst['late']:6.1f} {worst['late_permille']:9.1f} {worst['stall']:6.1f} "
+        f"{sum(each['over'] for each in found):6.0f} {worst['worked']:8.1f} "
+        f"{others['late']:10.1f} {others['late_permille']:9.1f}"
+    )
 
 
 @click.command()
@@ -256,8 +244,20 @@ def show(rows: list[dict[str, Any]]) -> None:
 @click.option("--count", default=0, help="Of a synthetic set, in place of the real ones.")
 @click.option("--way", "ways", multiple=True, type=click.Choice(["loader", "thread"]))
 @click.option("--child", hidden=True, type=click.Path(path_type=Path))
-def main(rounds: int, routers: int, count: int, ways: tuple[str, ...], child: Path | None) -> None:
+@click.option("--expiring", hidden=True)
+def main(
+    rounds: int,
+    routers: int,
+    count: int,
+    ways: tuple[str, ...],
+    child: Path | None,
+    expiring: str | None,
+) -> None:
     """What an update does to the event loop that serves routers."""
+    if expiring is not None:
+        path, _, due = expiring.rpartition(":")
+        click.echo(_changed(Path(path), "expires", int(due)), nl=False)
+        return
     if child is not None:  # a process for each way, so that none inherits the memory of the other
         click.echo(msgspec.json.encode(run(ways[0], [child / "a.json", child / "b.json"], rounds, routers)))
         return
@@ -266,7 +266,7 @@ def main(rounds: int, routers: int, count: int, ways: tuple[str, ...], child: Pa
         made = Path(folder)
         if count or not REAL_SET.exists():
             synthetic(made / "a.json", count or 700_000)
-            _change(made / "a.json", made / "b.json")
+            (made / "b.json").write_bytes(_changed(made / "a.json", "asn", 64_511))
         else:
             moved_ahead(REAL_SET, made / "a.json")
             moved_ahead(SECOND_SET, made / "b.json")
@@ -280,12 +280,12 @@ def main(rounds: int, routers: int, count: int, ways: tuple[str, ...], child: Pa
     write("update_stall", began, {"routers": routers, "count": count, "rows": rows})
 
 
-def _change(path: Path, target: Path) -> None:
-    """Another ASN in the first 15 VRPs of a synthetic set."""
+def _changed(path: Path, key: str, value: int) -> bytes:
+    """A set with another value in its first VRPs."""
     data = msgspec.json.decode(path.read_bytes())
-    for row in data["roas"][:15]:
-        row["asn"] = 64_511
-    target.write_bytes(msgspec.json.encode(data))
+    for row in data["roas"][:CHANGES]:
+        row[key] = value
+    return msgspec.json.encode(data)
 
 
 if __name__ == "__main__":
