@@ -49,8 +49,8 @@ CHANGES = 15
 IDLE = 3.0
 """Seconds for which an idle loop is watched."""
 
-EXPIRY = 20.0
-"""Seconds from now until VRPs of a file that is written now expire: it takes some to write and to read it."""
+EXPIRY = 10.0
+"""Seconds from now until VRPs of a file that is written now expire, and several times what an update took."""
 
 PATIENCE = 120.0
 
@@ -155,7 +155,7 @@ async def one_way(way: str, files: list[Path], directory: Path, rounds: int, rou
         if cache.history.snapshot != rov.read(files[rounds % 2]):
             raise SystemExit(f"{way}: what is served is not what the file says")
         expiring = directory / "expiring.json"
-        due = int(time.time() + EXPIRY)
+        due = int(time.time() + EXPIRY + 6 * max(seconds))
         script = [sys.executable, "-m", "benchmarks.update_stall", "--expiring", f"{files[rounds % 2]}:{due}"]
         with expiring.open("wb") as out:
             await (await asyncio.create_subprocess_exec(*script, stdout=out)).wait()

@@ -188,6 +188,8 @@ class Pipeline:
         prepared, snapshot, self._used = await in_thread(lambda: self._builder.build(usable))
         self.prepared += 1
         self._emit(prepared)
+        if self.prepared == 1:
+            self._tell_failures()
         self._tell()
         for version in VERSIONS:
             if version not in prepared.encoded:
@@ -196,6 +198,12 @@ class Pipeline:
         for tracked in self._tracked:
             await in_thread(partial(self._keep, tracked))
         self._made_from = self._renamed(usable)
+
+    def _tell_failures(self) -> None:
+        """Of sources whose sets an earlier loader kept: they failed before it was clear that we use them."""
+        for place in self._used:
+            if (error := self._tracked[place].error) is not None:
+                self._emit(Failed(str(error), error.temporary))
 
     def _tell(self) -> None:
         now = self._clock()

@@ -15,6 +15,7 @@ import signal
 import socket
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -113,7 +114,7 @@ class ProcessFeed:
         kept = (None, 0, 0) if archive is None else (str(archive[0]), int(archive[1]), int(archive[2]))
         self._start = Start(_tables(settings), str(directory), ignore_expiry, *kept)
         self._serving = Serving(None, 0, 0, ())
-        self._outcome: Prepared | Failed | None = None
+        self._outcomes: deque[Prepared | Failed] = deque()
         self._heard = False
         self._news = asyncio.Event()
         self._hurry = asyncio.Event()
@@ -143,7 +144,7 @@ class ProcessFeed:
         return None if outcome is None else self._open(outcome)
 
     async def _next(self) -> Prepared | Failed | None:
-        """What came last and was not taken yet; the first time it is waited for."""
+        """What came and was not taken yet; the first time it is waited for."""
         if not self._heard:
             try:
                 async with asyncio.timeout(FIRST_WAIT):
@@ -151,8 +152,9 @@ class ProcessFeed:
             except TimeoutError:
                 self._heard = True
                 return Failed(f"{self.name}: nothing loaded in {FIRST_WAIT:g} s", True)
-        outcome, self._outcome = self._outcome, None
-        self._news.clear()
+        outcome = self._outcomes.popleft() if self._outcomes else None
+        if not self._outcomes:
+            self._news.clear()
         self._heard = True
         return outcome
 
@@ -305,10 +307,12 @@ class ProcessFeed:
                 self._questions[number].set_result(body)
 
     def _take(self, outcome: Prepared | Failed) -> None:
-        """The latest counts; a failure does not hide a set that nobody has taken yet."""
-        if isinstance(outcome, Failed) and isinstance(self._outcome, Prepared):
-            return
-        self._outcome = outcome
+        """The latest set counts, and after it the latest failure."""
+        if isinstance(outcome, Prepared):
+            self._outcomes.clear()
+        elif self._outcomes and isinstance(self._outcomes[-1], Failed):
+            self._outcomes.pop()
+        self._outcomes.append(outcome)
         self._news.set()
 
     # Files, in a thread

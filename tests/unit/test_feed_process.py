@@ -17,6 +17,9 @@ from rtr_server.feed.process import ProcessFeed
 from rtr_server.feed.settings import Settings
 from rtr_server.threads import in_thread
 
+PATIENCE = 240.0
+"""Seconds for what should take some: the machines that run the tests are shared."""
+
 HEADER = "ASN,IP Prefix,Max Length,Trust Anchor\n"
 ROWS = ["AS64496,192.0.2.0/24,24,x\n", "AS64497,2001:db8::/32,48,x\n", "AS64498,198.51.100.0/24,24,x\n"]
 
@@ -41,7 +44,7 @@ def run(scenario, settings, directory, **options):
         feed = ProcessFeed(settings, directory, **options)
         feed.start()
         try:
-            await asyncio.wait_for(scenario(feed), 60)
+            await asyncio.wait_for(scenario(feed), PATIENCE)
         finally:
             await feed.close()
         assert feed.pid is None
@@ -225,6 +228,26 @@ def test_an_empty_set_is_never_handed_over(tmp_path):
 
 
 @pytest.mark.realdata
+def test_a_source_that_fails_before_the_first_set_of_a_loader_is_told(file, tmp_path):
+    """The set that the last loader kept, and then what is wrong with the source now."""
+    settings, directory = Settings((FileSource(path=file),)), tmp_path / "feed"
+
+    async def before(feed):
+        assert len((await in_thread(feed.load)).snapshot) == 2
+        await until(lambda: list(directory.glob("source-*.state")))
+
+    async def after(feed):
+        assert len((await in_thread(feed.load)).snapshot) == 2
+        await feed.changed()
+        with pytest.raises(FeedError, match="found an HTML page"):
+            await in_thread(feed.load)
+
+    run(before, settings, directory)
+    file.with_suffix(".fresh").write_text("<html>")
+    os.replace(file.with_suffix(".fresh"), file)
+    run(after, settings, directory)
+
+
 def test_two_real_sets_half_an_hour_apart(first_set, second_set, tmp_path, first_texts, second_texts):
     """Nine VRPs come and six go; ten thousand renewed times of expiry are no change."""
     current = tmp_path / "vrps.json.bz2"
@@ -233,6 +256,7 @@ def test_two_real_sets_half_an_hour_apart(first_set, second_set, tmp_path, first
     async def scenario(feed):
         first = await in_thread(feed.load)
         feed.serve(Serving(first.path, 0, first.number, (1,)))
+        await feed.ask(0)  # answered in its turn: by now it compares with that
         fresh = tmp_path / "fresh"
         fresh.symlink_to(second_set)
         os.replace(fresh, current)
