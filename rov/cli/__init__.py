@@ -22,6 +22,7 @@ SUBCOMMANDS = {
     "audit": "rov.cli.audit:audit",
     "bogons": "rov.cli.bogons:bogons_command",
     "config": "rov.cli.config:config",
+    "contacts": "rov.cli.contacts:contacts",
     "convert": "rov.cli.convert:convert",
     "coverage": "rov.cli.coverage:coverage",
     "diff": "rov.cli.diff:diff",

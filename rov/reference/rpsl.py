@@ -11,7 +11,7 @@ import os
 import re
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Set
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, Self, TypeAlias
 
 import msgspec
 import numpy as np
@@ -79,6 +79,22 @@ class AutNum(msgspec.Struct, frozen=True):
     imports: int
     exports: int
     contacts: tuple[str, ...]
+
+    @classmethod
+    def of(cls, asn: int, attributes: Attributes) -> Self:
+        """From the attributes of the object.
+
+        >>> AutNum.of(64496, {"import": ["from AS1 accept ANY"]}).imports
+        1
+        """
+        count = {name: len(attributes.get(name, ())) for name in _POLICY}
+        return cls(
+            asn,
+            attributes.get("as-name", _NOTHING)[0],
+            count["import"] + count["mp-import"],
+            count["export"] + count["mp-export"],
+            tuple(dict.fromkeys([*attributes.get("admin-c", ()), *attributes.get("tech-c", ())])),
+        )
 
     @property
     def states_policy(self) -> bool:
@@ -183,14 +199,7 @@ class Irr:
         if asn is None:
             self.skipped += 1
             return
-        count = {name: len(attributes.get(name, ())) for name in _POLICY}
-        self.autnums[asn] = AutNum(
-            asn,
-            attributes.get("as-name", _NOTHING)[0],
-            count["import"] + count["mp-import"],
-            count["export"] + count["mp-export"],
-            tuple(dict.fromkeys([*attributes.get("admin-c", ()), *attributes.get("tech-c", ())])),
-        )
+        self.autnums[asn] = AutNum.of(asn, attributes)
 
     def _finish(self) -> None:
         texts = list(self._texts)

@@ -1,5 +1,6 @@
 """The pages for one task each name the columns of their tables, and commands and options that are there."""
 
+import datetime
 import re
 from pathlib import Path
 
@@ -7,16 +8,22 @@ import click
 import pytest
 
 from rov import Snapshot, VrpIndex
+from rov.audit import judge
 from rov.audit.allow import ALLOW, allow_table
+from rov.audit.contacts import CONTACTS, contacts_table
 from rov.audit.sav import SAV, Learnt, sav_table
 from rov.cli import app
+from rov.reference.contacts import Contacts
+from rov.rib import RouteColumns, RouteTable
 
 DOCS = Path(__file__).parents[2] / "docs"
 
 INDEX = VrpIndex(Snapshot.empty())
+EMPTY = judge(RouteTable(RouteColumns.empty(4), RouteColumns.empty(6)), INDEX)
 
 TABLES = {
     ALLOW: ("customer-filters", lambda: allow_table({}, INDEX)),
+    CONTACTS: ("contacts", lambda: contacts_table(EMPTY, Contacts(), datetime.date(2026, 1, 1))),
     SAV: ("source-addresses", lambda: sav_table(Learnt((), (), (), {}), [], "efp-b", Snapshot.empty())),
 }
 
