@@ -21,6 +21,7 @@ from rov.cli.dumps import (
     output_option,
     read_paths,
     read_verdicts,
+    report_option,
 )
 from rov.cli.impact import invalid_routes
 from rov.cli.shared import EXIT_FOUND, busy, json_option, json_text
@@ -45,7 +46,7 @@ STATES = {state.label: state for state in State}
     type=click.Choice([direction.label for direction in Direction]),
     help="Verify the AS paths too, as coming from a provider (downstream) or from others; reads MRT twice.",
 )
-@click.option("--report", metavar="FILE", help="Write the report as one HTML page.")
+@report_option
 @delegated_option
 @default_routes_option
 @click.option("--list", "listed", is_flag=True, help="Show the invalid routes and what becomes of them.")

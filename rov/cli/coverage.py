@@ -17,11 +17,13 @@ from rov.cli.dumps import (
     listed,
     output_option,
     read_verdicts,
+    report_option,
 )
 from rov.cli.shared import busy, json_option
 from rov.reference import read_delegated
-from rov.report import Subject
+from rov.report import Subject, sections
 from rov.report.blocks import percent
+from rov.report.html import write_page
 
 
 @click.command()
@@ -31,6 +33,7 @@ from rov.report.blocks import percent
     "--by", type=click.Choice(["as", "country", "registry"]), default="as", show_default=True, help="The key."
 )
 @delegated_option
+@report_option
 @limit_option
 @json_option
 def coverage(
@@ -42,6 +45,7 @@ def coverage(
     output: str | None,
     by: By,
     delegated: tuple[str, ...],
+    report: str | None,
     limit: int,
     as_json: bool,
 ) -> None:
@@ -53,6 +57,8 @@ def coverage(
     subject = Subject(verdicts, ribs, vrps, neighbor, known, at=instant(verdicts))
     with busy("auditing"):
         table = coverage_table(verdicts, by, known)
+    if report:
+        write_page(report, subject, sections(subject, ["coverage"]))
     cells = [_cells(row, by) for row in table.slice(0, limit).to_pylist()]
     head = [by, "family", "routes", "valid", "invalid", "not found", "coverage", "accuracy", "space coverage"]
     rows = listed("All, then the largest first", head, cells, table.num_rows)

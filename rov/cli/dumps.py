@@ -80,6 +80,11 @@ def output_option(what: str) -> Callable[[C], C]:
     return click.option("--output", type=OutputType(), metavar="FILE", help=explained)
 
 
+def report_option(command: C) -> C:
+    """--report FILE: what is asked, as a page."""
+    return click.option("--report", metavar="FILE", help="Write the report as one HTML page.")(command)
+
+
 def delegated_option(command: C) -> C:
     """--delegated FILE of the commands that ask about countries and registries."""
     explained = "Delegated files of the registries, for coverage by country and registry; repeatable."

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 ROWS = 15
 """Of each table: the largest first."""
 
+COUNTRIES = 25
+"""That are compared: those with most routes."""
+
 KEYS: tuple[By, ...] = ("registry", "country", "as")
 
 
@@ -35,6 +38,10 @@ def coverage_answer(subject: Subject) -> Answer:
         if not summary:
             summary = _totals(table)
         largest = {family: _rows(table, family) for family in (4, 6)}
+        if by == "country":
+            compared = compare(table)
+            blocks += _comparison(compared)
+            summary["countries"] = compared
         for family, rows in largest.items():
             if rows:
                 blocks += _blocks(by, family, rows)
@@ -55,11 +62,72 @@ def coverage_answer(subject: Subject) -> Answer:
     return Answer("Coverage and accuracy", f"VRPs cover {shares or 'nothing'}.", summary, blocks)
 
 
+def compare(table: pa.Table) -> list[dict[str, Any]]:
+    """The countries with most routes, IPv4 and IPv6 together, the best covered first.
+
+    Of a coverage_table by country: country, routes, valid, invalid, not_found, coverage, accuracy (null:
+    nothing is covered), ipv4_coverage and ipv6_coverage (null: no routes).
+
+    >>> import pyarrow
+    >>> rows = {"country": ["JP"], "total": [False], "family": [4], "routes": [2], "valid": [1]}
+    >>> compare(pyarrow.table(rows | {"invalid": [0], "not_found": [1]}))[0]["coverage"]
+    0.5
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for row in table.filter(_not_total(table)).to_pylist():
+        if row["country"]:
+            sums = found.setdefault(row["country"], {"country": row["country"], **dict.fromkeys(_SUMS, 0)})
+            for name in _SUMS:
+                sums[name] += row[name]
+            sums[f"ipv{row['family']}_coverage"] = _share(row["valid"] + row["invalid"], row["routes"])
+    largest = sorted(found.values(), key=lambda sums: (-sums["routes"], sums["country"]))[:COUNTRIES]
+    for sums in largest:
+        covered = sums["valid"] + sums["invalid"]
+        sums["coverage"], sums["accuracy"] = _share(covered, sums["routes"]), _share(sums["valid"], covered)
+        for name in ("ipv4_coverage", "ipv6_coverage"):
+            sums.setdefault(name, None)
+    return sorted(largest, key=lambda sums: (-sums["coverage"], sums["country"]))
+
+
+_SUMS = ("routes", "valid", "invalid", "not_found")
+
+
+def _share(part: int, whole: int) -> float | None:
+    return part / whole if whole else None
+
+
+def _comparison(compared: list[dict[str, Any]]) -> list[Block]:
+    if not compared:
+        return []
+    bars = [(row["country"], [float(row[state.label]) for state in STATES], "routes") for row in compared]
+    rows = [
+        [
+            str(place),
+            row["country"],
+            f"{row['routes']:,}",
+            *(
+                "-" if row[name] is None else percent(row[name], 1)
+                for name in ("coverage", "accuracy", "ipv4_coverage", "ipv6_coverage")
+            ),
+        ]
+        for place, row in enumerate(compared, 1)
+    ]
+    title = f"Countries compared: the {len(compared)} with most routes, the best covered first"
+    head = ["rank", "country", "routes", "coverage", "accuracy", "coverage IPv4", "coverage IPv6"]
+    return [Bars(title, STATE_PARTS, bars), Grid("The same in numbers", head, rows)]
+
+
+def _not_total(table: pa.Table) -> Any:
+    from pyarrow import compute
+
+    return compute.invert(table["total"])
+
+
 def _rows(table: pa.Table, family: int) -> list[dict[str, Any]]:
     """The largest keys of a family."""
     from pyarrow import compute
 
-    mask = compute.and_(compute.equal(table["family"], family), compute.invert(table["total"]))
+    mask = compute.and_(compute.equal(table["family"], family), _not_total(table))
     return [_plain(row, ("total",)) for row in table.filter(mask).slice(0, ROWS).to_pylist()]
 
 
@@ -92,7 +160,7 @@ def _blocks(by: By, family: int, rows: list[dict[str, Any]]) -> list[Block]:
             for label, row in zip(labels, rows, strict=True)
         ],
     )
-    if by == "as":
+    if by != "registry":
         return [grid]
     bars = [
         (label, [float(row[state.label]) for state in STATES], "routes")

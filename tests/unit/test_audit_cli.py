@@ -148,6 +148,28 @@ def test_coverage_by_as_and_by_country(files, tmp_path, capsys):
     assert ["", "true", "4", "4", "1", "3", "0"] in lines
 
 
+def test_countries_are_compared(files, tmp_path, capsys):
+    """Best covered first, IPv4 and IPv6 together."""
+    (tmp_path / "more.csv").write_text(
+        "prefix,origin\n192.0.2.0/24,64496\n2001:db8::/32,64496\n2001:db8:1::/48,64496\n198.51.100.0/24,64496\n"
+    )
+    delegated, page = tmp_path / "delegated", tmp_path / "page.html"
+    delegated.write_text(
+        "ripencc|NL|ipv4|192.0.2.0|256|20260101|allocated\n"
+        "apnic|JP|ipv4|198.51.100.0|256|20260101|allocated\n"
+        "apnic|JP|ipv6|2001:db8::|32|20260101|allocated\n"
+    )
+    _, option, vrps = files[:3]
+    more = ("--by", "country", "--delegated", delegated, "--report", page, "--json")
+    code, out, _ = run(capsys, "coverage", tmp_path / "more.csv", option, vrps, *more)
+    first, second = json.loads(out)["sections"]["coverage"]["countries"]
+    assert (code, first["country"], first["coverage"], first["ipv6_coverage"]) == (0, "NL", 1.0, None)
+    assert (second["country"], second["routes"], second["accuracy"]) == ("JP", 3, 0.0)
+    text = page.read_text()
+    assert "Countries compared: the 2 with most routes" in text
+    assert 'aria-label="NL: valid: 1 routes (100.0 %)"' in text
+
+
 def test_coverage_by_country_needs_the_registries(files, capsys):
     code, _, err = run(capsys, "coverage", *files, "--by", "country")
     assert (code, err.count("\n")) == (2, 1)
