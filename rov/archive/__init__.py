@@ -11,7 +11,7 @@
 (1700000600, 'valid', '192.0.2.0/24-24 AS64496')
 """
 
-from rov.archive.reader import Change, History, Update
+from rov.archive.reader import Change, Counts, History, Update
 from rov.archive.writer import KEEP_OCTETS, KEEP_SECONDS, Archive
 
-__all__ = ["KEEP_OCTETS", "KEEP_SECONDS", "Archive", "Change", "History", "Update"]
+__all__ = ["KEEP_OCTETS", "KEEP_SECONDS", "Archive", "Change", "Counts", "History", "Update"]

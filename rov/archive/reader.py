@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
+import numpy as np
 
 from rov._checks import as_int, as_path
 from rov.archive.segment import Record, Segment, segments, state
@@ -47,6 +48,17 @@ class Change(msgspec.Struct, frozen=True):
     causes: tuple[Vrp, ...] = ()
 
 
+class Counts(msgspec.Struct, frozen=True):
+    """How many VRPs of each trust anchor there were after an update, by name.
+
+    >>> Counts(Update(1700000000, 7, "vrps.json", ""), {"ripe": 1}).vrps["ripe"]
+    1
+    """
+
+    update: Update
+    vrps: dict[str, int]
+
+
 class History:
     """What an archive knows; it may be read while it is written. Each question reads the files anew.
 
@@ -66,16 +78,34 @@ class History:
     def __init__(self, directory: str | os.PathLike[str]) -> None:
         self.directory = Path(as_path(directory))
 
-    def updates(self) -> Iterator[Update]:
-        """Every record, oldest first.
+    def updates(self, *, since: int | None = None) -> Iterator[Update]:
+        """Every record, oldest first; with since from the segment (about a day) on that holds that time.
 
         >>> import tempfile
         >>> list(History(tempfile.mkdtemp()).updates())
         []
         """
-        for segment in segments(self.directory):
+        for segment in self._segments(since):
             for record in _records(segment):
                 yield _update(record)
+
+    def counts(self, *, since: int | None = None) -> Iterator[Counts]:
+        """How many VRPs each trust anchor had after each record, oldest first; since as in ``updates``.
+
+        A VRP that only moves to another trust anchor is counted there from the next segment on.
+
+        >>> import tempfile
+        >>> list(History(tempfile.mkdtemp()).counts())
+        []
+        """
+        for segment in self._segments(since):
+            vrps: dict[str, int] = {}
+            for record in _records(segment):
+                try:
+                    vrps = _counted(record, vrps)
+                except (ArgumentError, DeltaError) as error:
+                    raise ArchiveError(f"{segment.path}: the record of {record.time}: {error}") from error
+                yield Counts(_update(record), {name: count for name, count in vrps.items() if count})
 
     def snapshot(self, *, at: int) -> Snapshot:
         """The set that held at a time in unix seconds; its rows state no times of expiry."""
@@ -92,25 +122,37 @@ class History:
         """The state of a route at a time. PrefixError, ArgumentError: no prefix, no ASN."""
         return _verdict(Prefix.of(prefix), asn, self.covering(prefix, at=at))
 
-    def changes(self, prefix: PrefixLike, asn: int | None = None) -> Iterator[Change]:
+    def changes(
+        self, prefix: PrefixLike, asn: int | None = None, *, since: int | None = None
+    ) -> Iterator[Change]:
         """The updates that changed what covers a prefix, or, with asn, the state of that route.
 
-        The first record begins the story and is no change. PrefixError, ArgumentError: no prefix, no ASN.
+        The first record begins the story and is no change; since as in ``updates``. PrefixError,
+        ArgumentError: no prefix, no ASN, no time.
         """
         wanted = Prefix.of(prefix)
         asn = None if asn is None else as_asn(asn)
         before: frozenset[Vrp] | None = None
-        for update, after in self._sets(wanted):
+        for update, after in self._sets(wanted, since):
             if before is not None and before != after:
                 change = _change(update, wanted, asn, before, after)
                 if asn is None or change.before != change.after:
                     yield change
             before = after
 
-    def _sets(self, prefix: Prefix) -> Iterator[tuple[Update, frozenset[Vrp]]]:
+    def _segments(self, since: int | None) -> list[Segment]:
+        """Those that tell of what held at a time or later."""
+        known = segments(self.directory)
+        if since is None:
+            return known
+        at = as_int(since, "since")
+        before = sum(segment.first_time <= at for segment in known)
+        return known[max(0, before - 1) :]
+
+    def _sets(self, prefix: Prefix, since: int | None) -> Iterator[tuple[Update, frozenset[Vrp]]]:
         """After each record the VRPs that cover a prefix."""
         covering: frozenset[Vrp] = frozenset()
-        for segment in segments(self.directory):
+        for segment in self._segments(since):
             for record in _records(segment):
                 covering = _after(record, prefix, covering, segment)
                 yield _update(record), covering
@@ -161,6 +203,24 @@ def _after(record: Record, prefix: Prefix, before: frozenset[Vrp], segment: Segm
     except (ArgumentError, DeltaError) as error:
         raise ArchiveError(f"{segment.path}: the record of {record.time}: {error}") from error
     return before - _covering(prefix, delta.withdrawn) | _covering(prefix, delta.announced)
+
+
+def _counted(record: Record, before: dict[str, int]) -> dict[str, int]:
+    """VRPs by trust anchor after a record."""
+    if record.whole:
+        return _by_trust_anchor(record.snapshot())
+    delta = record.delta()
+    gone, come = _by_trust_anchor(delta.withdrawn), _by_trust_anchor(delta.announced)
+    return {
+        name: before.get(name, 0) - gone.get(name, 0) + come.get(name, 0)
+        for name in {**before, **come, **gone}
+    }
+
+
+def _by_trust_anchor(snapshot: Snapshot) -> dict[str, int]:
+    names = snapshot.trust_anchors
+    four, six = (np.bincount(part.ta, minlength=len(names)) for part in (snapshot.ipv4, snapshot.ipv6))
+    return dict(zip(names, (four + six).tolist(), strict=True))
 
 
 def _covering(prefix: Prefix, snapshot: Snapshot) -> frozenset[Vrp]:

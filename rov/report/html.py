@@ -25,15 +25,20 @@ def page(subject: Subject, answers: Mapping[str, Answer]) -> str:
     >>> page(Subject(judge(table, VrpIndex(Snapshot.empty())), ("<rib>",), "vrps"), {})[:15]
     '<!doctype html>'
     """
-    source = files("rov.report").joinpath("templates/page.html").read_text("utf-8")
-    template = _environment().from_string(source)
-    text: str = template.render(facts=subject.facts(), answers=answers)
+    environment = _environment()
+    # a style sheet of our own, into which nothing is put
+    environment.globals["style"] = environment.filters["safe"](_file("style.css"))
+    text: str = environment.from_string(_file("page.html")).render(facts=subject.facts(), answers=answers)
     return text
 
 
 def write_page(path: str | os.PathLike[str], subject: Subject, answers: Mapping[str, Answer]) -> None:
     """Write the page to a file; OSError, ExtraError."""
     write_file(path, [page(subject, answers).encode("utf-8")])
+
+
+def _file(name: str) -> str:
+    return files("rov.report").joinpath("templates", name).read_text("utf-8")
 
 
 def _environment() -> Any:

@@ -26,6 +26,6 @@ Whatever walks a whole set goes through ``rtr_server.threads.in_thread``, and wh
 What is wrong with a request is raised as ``problems.Problem(status, "what was expected")``.
 
 ``gate.py`` adds the headers of every answer, a Content-Security-Policy without inline scripts and styles
-among them: static files come from ``rtr_server/web/static`` by a route of ``glass``. ``protocol.py`` and
+among them: static files come from ``rtr_server/web/pages/static``. ``protocol.py`` and
 ``server.py`` bound connections, heads, bodies, stalls.
 """

@@ -13,7 +13,7 @@ from starlette.routing import BaseRoute
 
 from rtr_server.config.web import Http, read_token
 from rtr_server.transport.errors import TransportError
-from rtr_server.web import api, bulk, deltas, health, metrics, status, validity, vrps
+from rtr_server.web import api, bulk, deltas, health, metrics, pages, status, validity, vrps
 from rtr_server.web.daemon import Daemon
 from rtr_server.web.gate import Gate
 from rtr_server.web.problems import MEDIA_TYPE, Problem
@@ -27,7 +27,7 @@ class Module(Protocol):
         """What it answers; its handlers close over ``daemon``."""
 
 
-MODULES: tuple[Module, ...] = (health, vrps, validity, bulk, deltas, status, api)
+MODULES: tuple[Module, ...] = (health, vrps, validity, bulk, deltas, status, api, pages)
 """Asked in this order; no two may have a path in common."""
 
 

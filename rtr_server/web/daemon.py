@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from rov import Delta, Snapshot, VrpIndex
+from rov import Delta, Prefix, Snapshot, VrpIndex
 from rtr_server.cache.history import History
 from rtr_server.config import Config
 from rtr_server.operate import Operate
@@ -93,6 +93,8 @@ class Daemon:
         self.began = clock()
         self.watchers: list[Callable[[Change], None]] = []
         """Called in the event loop with each change, as ``updates`` tells them."""
+        self.at_end: list[Callable[[], None]] = []
+        """Called when HTTP is about to end: answers that would last for ever end themselves."""
         self._sessions = sessions
         self._operate = Operate(updates)
         self._news = asyncio.Event()
@@ -121,6 +123,10 @@ class Daemon:
     async def sources(self, diff: bool = False, limit: int = 20) -> dict[str, Any]:
         """How the sources stand and, with diff, how they differ; ControlError where nobody answers."""
         return await self._operate.sources(diff, limit)
+
+    async def sources_of(self, prefix: Prefix, limit: int = 1_000) -> dict[str, Any]:
+        """Which sources have the VRPs that cover a prefix; ControlError where nobody answers."""
+        return await self._operate.sources_of(str(prefix), limit=limit)
 
     def held(self) -> dict[str, Any]:
         """The update that the guard holds back, None under "held" if there is none."""

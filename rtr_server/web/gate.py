@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import email.utils
 import hmac
 import time
@@ -36,7 +37,7 @@ class Gate:
     def __init__(self, app: ASGIApp, traffic: Traffic, token: str | None) -> None:
         self._app = app
         self._traffic = traffic
-        self._token = None if token is None else f"Bearer {token}".encode()
+        self._token = None if token is None else token.encode()
         self.requests: Counter[tuple[str, int]] = Counter()
         """Answers by method and status."""
         self.current = 0
@@ -70,11 +71,30 @@ class Gate:
     def _bears(self, scope: Scope) -> bool:
         assert self._token is not None, "asked where there is one"
         given = [value for name, value in scope["headers"] if name == b"authorization"]
-        return len(given) == 1 and hmac.compare_digest(given[0], self._token)
+        return len(given) == 1 and hmac.compare_digest(borne(given[0]), self._token)
 
     def _headers(self) -> tuple[tuple[bytes, bytes], ...]:
         date = email.utils.formatdate(time.time(), usegmt=True).encode()
         return ((b"date", date), (b"server", b"rovkit"), *HEADERS, POLICY)
+
+
+def borne(authorization: bytes) -> bytes:
+    """The token in the value of an Authorization header, b"" if there is none.
+
+    Of Bearer (RFC 6750), or, since browsers send nothing else, the password of Basic (RFC 7617).
+
+    >>> borne(b"Bearer x"), borne(b"Basic " + base64.b64encode(b"anybody:x")), borne(b"x")
+    (b'x', b'x', b'')
+    """
+    scheme, _, value = authorization.partition(b" ")
+    if scheme == b"Bearer":
+        return value
+    if scheme.lower() != b"basic":
+        return b""
+    try:
+        return base64.b64decode(value, validate=True).partition(b":")[2]
+    except ValueError:
+        return b""
 
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"})
@@ -83,11 +103,12 @@ METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"}
 
 async def refuse(send: Send) -> None:
     """401."""
-    body = Problem(401, "expected Authorization: Bearer TOKEN").body()
+    body = Problem(401, "expected Authorization: Bearer TOKEN, or Basic with the token as password").body()
     headers = [
         (b"content-type", MEDIA_TYPE.encode()),
         (b"content-length", str(len(body)).encode()),
         (b"www-authenticate", b'Bearer realm="rtr-server"'),
+        (b"www-authenticate", b'Basic realm="rtr-server: the token as password", charset="UTF-8"'),
     ]
     await send({"type": "http.response.start", "status": 401, "headers": headers})
     await send({"type": "http.response.body", "body": body})

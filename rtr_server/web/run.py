@@ -77,6 +77,8 @@ class Http:
     async def close(self) -> None:
         """End."""
         if self._server is not None:
+            for end in self._daemon.at_end:
+                end()
             await self._server.close(GRACE)
         for task in self._tasks:
             task.cancel()

@@ -2,6 +2,7 @@
 
 import os
 
+import numpy as np
 import pytest
 
 from rov import ArchiveError, Aspa, Delta, Prefix, Snapshot, State, Vrp, VrpColumns
@@ -62,6 +63,37 @@ def test_what_happened_to_a_route(tmp_path):
         ((A,), ()),
         ((B,), ()),
     ]
+
+
+def test_since_leaves_out_the_days_before(tmp_path):
+    fill(tmp_path, step=90_000)
+    history = History(tmp_path)
+    assert len(logs(tmp_path)) == len(SETS)
+    third = 1000 + 2 * 90_000
+    assert [update.serial for update in history.updates(since=third)] == [2, 3, 4, 5]
+    assert [update.serial for update in history.updates(since=third - 1)] == [1, 2, 3, 4, 5]
+    assert len(list(history.updates(since=0))) == len(SETS)
+    assert len(list(history.updates(since=10**10))) == 1
+    changes = history.changes("192.0.2.0/24", 64496, since=third)
+    assert [(c.update.serial, c.after.label) for c in changes] == [(3, "invalid"), (4, "not_found")]
+
+
+@pytest.mark.parametrize("step", [100, 90_000], ids=["changes", "whole sets"])
+def test_counts_by_trust_anchor(tmp_path, step):
+    def made(*rows):
+        columns = VrpColumns.ipv4(
+            *np.array([(place << 24, 8, 8, 1) for place, _ in rows]).T, ta=[ta for _, ta in rows]
+        )
+        return Snapshot.build(columns, trust_anchors=["ripe", "apnic"])
+
+    with Archive(tmp_path) as archive:
+        for place, snapshot in enumerate(
+            [made((1, 0), (2, 0), (3, 1)), made((1, 0)), made((1, 0), (4, 1), (5, 1))]
+        ):
+            archive.append(snapshot, time=1000 + step * place, serial=place, source="x")
+    counts = [each.vrps for each in History(tmp_path).counts()]
+    assert counts == [{"ripe": 2, "apnic": 1}, {"ripe": 1}, {"ripe": 1, "apnic": 2}]
+    assert [each.update.serial for each in History(tmp_path).counts(since=1000 + 2 * step)][-1:] == [2]
 
 
 def test_the_same_payload_is_no_record(tmp_path):

@@ -97,11 +97,12 @@ CASES: dict[str, Case] = {
         {"directory": HISTORY.directory},
         named=("directory",),
     ),
-    "archive.History.updates": Case(HISTORY.updates, {}),
+    "archive.History.updates": Case(HISTORY.updates, {"since": 1_700_000_000}),
+    "archive.History.counts": Case(HISTORY.counts, {"since": 1_700_000_000}),
     "archive.History.snapshot": Case(HISTORY.snapshot, {"at": 1_700_000_000}),
     "archive.History.covering": Case(HISTORY.covering, {"prefix": "10.0.0.0/8", "at": 1_700_000_000}),
     "archive.History.state": Case(HISTORY.state, {"prefix": PREFIX, "asn": 1, "at": 1_700_000_000}),
-    "archive.History.changes": Case(HISTORY.changes, {"prefix": PREFIX, "asn": 1}),
+    "archive.History.changes": Case(HISTORY.changes, {"prefix": PREFIX, "asn": 1, "since": 1_700_000_000}),
     "diff.RouteDiff": Case(diff.RouteDiff, {"old": OTHER, "new": SNAPSHOT, "routes": [BATCH]}),
     "diff.RouteDiff.changes": Case(diff.RouteDiff(OTHER, SNAPSHOT, [BATCH]).changes, {}),
     "diff.by_trust_anchor": Case(diff.by_trust_anchor, {"delta": junk.DELTA}),
@@ -247,7 +248,8 @@ INNER = {
 """What the modules of a package call of each other, with what those that are asked have checked."""
 
 PLAIN = {
-    "archive.Change", "archive.Update", "audit.Judged", "audit.Verdicts", "diff.Counts", "diff.RouteChange",
+    "archive.Change", "archive.Counts", "archive.Update", "audit.Judged", "audit.Verdicts", "diff.Counts",
+    "diff.RouteChange",
     "reference.Delegation", "reference.Delegations", "rib.Attributes", "rib.Attributes.of", "rib.Peer",
     "rib.Ragged", "rib.RibBatch", "rib.RibCounts", "routers.Cache", "routers.Neighbor", "slurm.Applied",
     "slurm.AspaFilter", "slurm.Assertion", "slurm.Effect", "slurm.PrefixFilter", "slurm.RouterKeyFilter",
