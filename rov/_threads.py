@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import pairwise
+from typing import TypeVar
 
 from rov._checks import shown
 from rov.errors import ArgumentError
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 MAX_THREADS = 1024
 """More than any machine has processors: a larger number was meant for something else."""
@@ -51,3 +56,25 @@ def in_slices(work: Callable[[slice], None], count: int, workers: int) -> None:
     with ThreadPoolExecutor(workers, "rov") as pool:
         for _ in pool.map(work, slices):
             pass
+
+
+def in_order(work: Callable[[T], R], items: Iterable[T], workers: int) -> Iterator[R]:
+    """What work makes of each item, in their order, so many at a time; the caller may be as many behind.
+
+    The first error of work is raised in its place; what has not begun then is left.
+
+    >>> list(in_order(abs, [-1, -2, 3], 2))
+    [1, 2, 3]
+    """
+    pool = ThreadPoolExecutor(workers, "rov")
+    waiting: deque[Future[R]] = deque()
+    try:
+        for item in items:
+            # one that takes long must not leave the others without work
+            if len(waiting) == 2 * workers:
+                yield waiting.popleft().result()
+            waiting.append(pool.submit(work, item))
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)

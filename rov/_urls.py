@@ -35,10 +35,7 @@ def open_url(url: str) -> IO[bytes]:
     """
     if url.startswith(("http://", "https://")):
         return _Body(url)  # type: ignore[return-value]  # all of IO that anyone needs
-    try:
-        import fsspec  # type: ignore[import-untyped]
-    except ImportError as error:
-        raise ExtraError("a URL that is not http needs fsspec: pip install 'rovkit[url]'") from error
+    fsspec = file_systems()
     try:
         file: IO[bytes] = fsspec.open(url, "rb").open()
     except OSError:
@@ -47,6 +44,19 @@ def open_url(url: str) -> IO[bytes]:
     except Exception as error:
         raise OSError(str(error)) from error
     return file
+
+
+def file_systems() -> Any:
+    """The package fsspec; ExtraError if it is not installed.
+
+    >>> file_systems().get_filesystem_class("file").__name__
+    'LocalFileSystem'
+    """
+    try:
+        import fsspec  # type: ignore[import-untyped]
+    except ImportError as error:
+        raise ExtraError("a URL that is not http needs fsspec: pip install 'rovkit[url]'") from error
+    return fsspec
 
 
 class _Body(io.RawIOBase):

@@ -10,6 +10,7 @@
     ├── ReferenceFileError a file of a registry, an IRR or an exchange cannot be read: correct or replace it
     ├── ArchiveError       an archive cannot be read or written, or does not know what is asked
     ├── ExtraError         an optional package is missing: install the extra that the message names
+    ├── EngineError        a cluster cannot be started or gave up: correct its settings, or try again
     └── DeltaError         a Delta does not fit the Snapshot it is applied to: start from the full set
 
 PrefixError and ArgumentError are ValueErrors as well, as callers of a Python library expect.
@@ -77,7 +78,11 @@ class RibFileError(RovError):
 
     def __init__(self, path: str, message: str) -> None:
         self.path = path
+        self.message = message
         super().__init__(f"{path}: {message}")
+
+    def __reduce__(self) -> tuple[type[RibFileError], tuple[str, str]]:
+        return type(self), (self.path, self.message)
 
 
 class SnapshotFileError(VrpFileError):
@@ -103,6 +108,10 @@ class ReferenceFileError(RovError):
 
 class DeltaError(RovError):
     """A Delta withdraws what a Snapshot lacks, or announces what it has (RFC 8210 §5.11, codes 6, 7)."""
+
+
+class EngineError(RovError):
+    """Other processes or machines cannot be started, or gave up; the message says what they said."""
 
 
 class ExtraError(RovError, ImportError):

@@ -16,11 +16,12 @@ from rov.cli.dumps import (
     default_routes_option,
     delegated_option,
     dump_options,
+    engine_options,
     instant,
+    judge_dumps,
     limit_option,
     output_option,
     read_paths,
-    read_verdicts,
     report_option,
 )
 from rov.cli.impact import invalid_routes
@@ -54,6 +55,7 @@ STATES = {state.label: state for state in State}
 @click.option(
     "--fail-on", multiple=True, type=click.Choice([*STATES]), help="Exit with 1 if a route has this state."
 )
+@engine_options
 @json_option
 def audit(
     ribs: tuple[str, ...],
@@ -70,6 +72,8 @@ def audit(
     listed: bool,
     limit: int,
     fail_on: tuple[str, ...],
+    engine: str,
+    master: str | None,
     as_json: bool,
 ) -> int:
     """Validate the routes of RIB dumps, and tell what follows: impact, coverage, hygiene of the VRPs.
@@ -79,7 +83,11 @@ def audit(
     if output == "-" and as_json:
         raise click.UsageError("--json and --output -: expected one of them on stdout")
     known = read_delegated(delegated) if delegated else None
-    verdicts = read_verdicts(ribs, vrps, min_peers, neighbor, strict)
+    if engine == "spark" and aspa:
+        raise click.UsageError("--aspa: the paths are read here: expected --engine threads")
+    if engine != "spark" and master:
+        raise click.UsageError("--master: expected --engine spark with it")
+    verdicts = judge_dumps(ribs, vrps, min_peers, neighbor, strict, engine=engine, master=master)
     paths = read_paths(verdicts, ribs, Direction[aspa.upper()], neighbor) if aspa else None
     subject = Subject(verdicts, ribs, vrps, neighbor, known, default_routes, instant(verdicts), paths)
     if output:

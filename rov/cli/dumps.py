@@ -17,11 +17,12 @@ from rich.console import Console
 from rov import rib
 from rov._render import printed
 from rov.aspa import Direction
-from rov.audit import Verdicts, judge
+from rov.audit import Judged, Verdicts, judge
 from rov.audit.output import format_of, write_table
 from rov.audit.paths import PathVerdicts, judge_paths
 from rov.audit.schemas import Schema
 from rov.cli.shared import QUIET_SECONDS, AsnType, busy, json_text, read_index, strict_option
+from rov.engines import spark, threads
 from rov.errors import ArgumentError
 from rov.report import Grid, Subject, document, sections
 from rov.report.terminal import grid, heading, shown
@@ -91,6 +92,26 @@ def delegated_option(command: C) -> C:
     return click.option("--delegated", multiple=True, metavar="FILE", help=explained)(command)
 
 
+def engine_options(command: C) -> C:
+    """--engine and --master: where the dumps are read and judged."""
+    for option in (
+        click.option(
+            "--master",
+            metavar="URL",
+            help="The cluster for --engine spark, such as spark://HOST:7077 or yarn; local[*] unless told.",
+        ),
+        click.option(
+            "--engine",
+            type=click.Choice(["threads", "spark"]),
+            default="threads",
+            show_default=True,
+            help="Read and judge the dumps here, or on a Spark cluster, a task a dump.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
 def default_routes_option(command: C) -> C:
     """--default-routes of the commands that ask about impact."""
     explained = "Impact: 0.0.0.0/0 and ::/0 count as a way to get there."
@@ -115,6 +136,45 @@ def read_verdicts(
         table = carried_by_neighbor(table, neighbor)
     with busy("validating"):
         return judge(table, index, min_peers=min_peers, threads=os.cpu_count() or 1)
+
+
+def judge_dumps(
+    ribs: Sequence[str],
+    vrps: str,
+    min_peers: int,
+    neighbor: int | None,
+    strict: bool,
+    *,
+    engine: str,
+    master: str | None,
+) -> Verdicts:
+    """As read_verdicts, worked out by an engine; a bar tells how far it is."""
+    index = read_index(vrps, strict)
+    names = expand(ribs)
+    if engine == "spark":
+        with _dumps_bar(len(names)) as progress:
+            found = spark.judge_files(names, index, master=master, progress=progress)
+    else:
+        with _bar(names) as progress:
+            found = threads.judge_files(names, index, progress=progress)
+    for warning in found.table.warnings:
+        click.echo(f"rov: {warning}", err=True)
+    return _narrowed(found, min_peers, neighbor)
+
+
+def _narrowed(found: Verdicts, min_peers: int, neighbor: int | None) -> Verdicts:
+    """The verdicts on the routes that so many peers carry, of those in an AS if one is given."""
+    if neighbor is None and min_peers == 1:
+        return found
+    numbers = None if neighbor is None else _numbers(found.table, neighbor)
+    parts = []
+    for judged in found.families():
+        routes = judged.routes if numbers is None else _carried(judged.routes, numbers)
+        kept = routes.peers >= min_peers
+        parts.append(Judged(routes.take(kept), judged.states[kept], judged.reasons[kept]))
+    ipv4, ipv6 = parts
+    table = RouteTable(ipv4.routes, ipv6.routes, found.table.peers, found.table.counts, found.table.warnings)
+    return Verdicts(table, found.index, ipv4, ipv6, min_peers)
 
 
 def instant(verdicts: Verdicts) -> int:
@@ -164,16 +224,24 @@ def _one_by_one(names: Sequence[str], progress: Progress | None) -> Iterator[rib
 
 def carried_by_neighbor(table: RouteTable, asn: int) -> RouteTable:
     """The routes that peers in an AS carry, and how many of these do; UsageError if there is none."""
+    numbers = _numbers(table, asn)
+    of_neighbor = (_carried(columns, numbers) for columns in (table.ipv4, table.ipv6))
+    ipv4, ipv6 = (columns.take(columns.peers > 0) for columns in of_neighbor)
+    return RouteTable(ipv4, ipv6, table.peers, table.counts, table.warnings)
+
+
+def _numbers(table: RouteTable, asn: int) -> list[int]:
+    """The numbers of the peers in an AS; UsageError if there is none."""
     numbers = [number for number, peer in enumerate(table.peers) if number and peer.asn == asn]
     if not numbers:
         known = sorted({peer.asn for peer in table.peers[1:]})
         listed = ", ".join(f"AS{known_asn}" for known_asn in known[:10]) or "none"
         raise click.UsageError(f"--neighbor AS{asn}: no peer of the dump is in it; peers are in: {listed}")
-    ipv4, ipv6 = (_carried(columns, numbers) for columns in (table.ipv4, table.ipv6))
-    return RouteTable(ipv4, ipv6, table.peers, table.counts, table.warnings)
+    return numbers
 
 
 def _carried(columns: RouteColumns, numbers: Sequence[int]) -> RouteColumns:
+    """The same routes with only these peers, none where none of them carries it."""
     if not len(columns):
         return columns
     if columns.peer_sets is None:
@@ -185,8 +253,7 @@ def _carried(columns: RouteColumns, numbers: Sequence[int]) -> RouteColumns:
             wanted[word] |= np.uint64(1) << np.uint64(bit)
     sets = columns.peer_sets & wanted
     peers = np.bitwise_count(sets).sum(axis=1, dtype=np.uint32)
-    own = RouteColumns(columns.family, columns.addresses, columns.lengths, columns.origins, peers, sets)
-    return own.take(peers > 0)
+    return RouteColumns(columns.family, columns.addresses, columns.lengths, columns.origins, peers, sets)
 
 
 def give(
@@ -230,22 +297,29 @@ def asn_text(asn: int | None) -> str:
 
 
 @contextlib.contextmanager
+def _dumps_bar(count: int) -> Iterator[Progress | None]:
+    """A bar of the dumps that are done, on a terminal, once it takes long."""
+    columns = (
+        bars.TextColumn("dumps"),
+        bars.BarColumn(),
+        bars.MofNCompleteColumn(),
+        bars.TimeElapsedColumn(),
+    )
+    with _started(columns, count) as bar:
+        yield None if bar is None else lambda done, _: bar.update(bar.task_ids[0], completed=done)
+
+
+@contextlib.contextmanager
 def _bar(names: Sequence[str]) -> Iterator[Progress | None]:
     """A bar of the octets read of all dumps, on a terminal, once it takes long."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield None
-        return
     columns = (
         bars.TextColumn("reading"),
         bars.BarColumn(),
         bars.DownloadColumn(),
         bars.TimeRemainingColumn(),
     )
-    bar = bars.Progress(*columns, console=console, transient=True)
     sizes = [os.path.getsize(name) if os.path.isfile(name) else None for name in names]
     known = [size for size in sizes if size is not None]
-    task = bar.add_task("", total=sum(known) if len(known) == len(sizes) else None)
     done = last = 0
 
     def advance(read: int, _: int | None) -> None:
@@ -253,13 +327,27 @@ def _bar(names: Sequence[str]) -> Iterator[Progress | None]:
         if read < last:
             done += last
         last = read
-        bar.update(task, completed=done + read)
+        if bar is not None:
+            bar.update(bar.task_ids[0], completed=done + read)
 
+    with _started(columns, sum(known) if len(known) == len(sizes) else None) as bar:
+        yield None if bar is None else advance
+
+
+@contextlib.contextmanager
+def _started(columns: Sequence[bars.ProgressColumn], total: int | None) -> Iterator[bars.Progress | None]:
+    """A bar that shows once it takes long; None where stderr is no terminal."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield None
+        return
+    bar = bars.Progress(*columns, console=console, transient=True)
+    bar.add_task("", total=total)
     timer = threading.Timer(QUIET_SECONDS, bar.start)
     timer.daemon = True
     timer.start()
     try:
-        yield advance
+        yield bar
     finally:
         timer.cancel()
         bar.stop()

@@ -14,19 +14,31 @@ MAX_PENDING_BYTES = 32 << 20
 """Octets of rows kept before they are merged: a million rows, where there are few peers."""
 
 
+NOT_JUDGED = np.zeros(0, np.uint8)
+
+
 class Part(NamedTuple):
-    """Rows of one family; stated: the number of peers as the file gives it, 0 where it names them."""
+    """Rows of one family; stated: the number of peers as the file gives it, 0 where it names them.
+
+    reasons: Reason of the verdicts, uint8; a column without rows where there are none yet.
+    """
 
     addresses: npt.NDArray[Any]
     lengths: npt.NDArray[Any]
     origins: npt.NDArray[Any]
     stated: npt.NDArray[Any]
     sets: npt.NDArray[Any]
+    reasons: npt.NDArray[np.uint8] = NOT_JUDGED
 
     @property
     def nbytes(self) -> int:
         """Octets of all columns."""
         return sum(column.nbytes for column in self)
+
+    def picked(self, at: npt.NDArray[np.int64]) -> Part:
+        """The rows of an index column, in its order."""
+        columns = [column[at] if len(column) else column for column in self]
+        return Part(*columns)
 
 
 def single_peer_sets(peers: npt.NDArray[np.uint32], words: int) -> Sets:
@@ -94,22 +106,22 @@ class FamilyMerger:
         sets = part.sets if part.sets.shape[1] else None
         return RouteColumns(self.family, part.addresses, part.lengths, part.origins, peers, sets)
 
+    def reasons(self) -> npt.NDArray[np.uint8]:
+        """The Reason of each of these routes, where the rows that were given have it."""
+        return NOT_JUDGED if self._total is None else self._total.reasons
+
 
 def _merged(parts: list[Part], stated: np.ufunc) -> Part:
     """The rows of parts sorted, equal ones made one: their sets joined, their numbers by the ufunc."""
     rows = _joined(parts)
     if not _ascends(rows):
-        rows = Part(*(column[_order(rows)] for column in rows))
+        rows = rows.picked(_order(rows))
     same = _equal_to_last(rows)
     if not same.any():
         return rows
     starts = np.flatnonzero(~np.concatenate(([False], same)))
-    return Part(
-        rows.addresses[starts],
-        rows.lengths[starts],
-        rows.origins[starts],
-        stated.reduceat(rows.stated, starts),
-        np.bitwise_or.reduceat(rows.sets, starts, axis=0),
+    return rows.picked(starts)._replace(
+        stated=stated.reduceat(rows.stated, starts), sets=np.bitwise_or.reduceat(rows.sets, starts, axis=0)
     )
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from rov import _mrt
 from rov._checks import as_flag, as_paths
 from rov._mrt_peers import Peers
+from rov._threads import worker_count
 from rov.errors import RibFileError
 from rov.rib.columns import Columns, Flag, as_addresses
 from rov.rib.dump import not_recognised, take_head
@@ -20,7 +21,7 @@ from rov.rib.lines import TextReader
 from rov.rib.looking_glass import LookingGlassReader, is_looking_glass
 from rov.rib.merge import FamilyMerger, Part, single_peer_sets
 from rov.rib.mrt import MrtReader, is_mrt
-from rov.rib.stream import Progress, Source
+from rov.rib.stream import Progress, Source, matching_urls
 from rov.rib.table import PEERS_PER_WORD, RibCounts, RouteTable, named_peers
 from rov.rib.text import HEAD_BYTES, detect
 
@@ -35,15 +36,21 @@ Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 
 
 def read_table(
-    paths: Paths, *, multicast: bool = False, local: bool = False, progress: Progress | None = None
+    paths: Paths,
+    *,
+    multicast: bool = False,
+    local: bool = False,
+    progress: Progress | None = None,
+    threads: int = 0,
 ) -> RouteTable:
     """The distinct routes of one or more dumps, merged, of every format that rov.rib.open takes.
 
     paths: one name or several: paths, patterns such as ``rib.*.bz2``, URLs, ``-`` for standard input.
     multicast, local: as in rov.rib.open. progress is called with the packed octets of a file read so far
-    and its size (or None), from another thread. Of updates, what is announced makes the table. What is
-    bad is left out, counted, and the first ones named in ``warnings``. RibFileError: a file cannot be
-    read, is no dump of a known kind, or most of it is bad. ArgumentError: no names, no function.
+    and its size (or None), from another thread. threads: how many unpack bzip2, 0 for all processors.
+    Of updates, what is announced makes the table. What is bad is left out, counted, and the first ones
+    named in ``warnings``. RibFileError: a file cannot be read, is no dump of a known kind, or most of it
+    is bad. ArgumentError: no names, no function, no number of threads.
 
     >>> import tempfile
     >>> with tempfile.NamedTemporaryFile(suffix=".csv") as file:
@@ -52,7 +59,7 @@ def read_table(
     ...     read_table(file.name)
     <RouteTable: 1 routes (1 IPv4, 0 IPv6) of 0 peers>
     """
-    reader = _TableReader(progress, multicast=multicast, local=local)
+    reader = _TableReader(progress, worker_count(threads), multicast=multicast, local=local)
     for path in expand(paths):
         reader.read(path)
     return reader.table()
@@ -61,6 +68,8 @@ def read_table(
 def expand(paths: Paths) -> list[str]:
     """The names of single dumps: patterns replaced by the files that they match, in order.
 
+    In a URL only ``*`` makes a pattern: ``?`` begins a query there.
+
     RibFileError: a pattern matches nothing.
 
     >>> expand(["-", "a.bz2"])
@@ -68,10 +77,13 @@ def expand(paths: Paths) -> list[str]:
     """
     names: list[str] = []
     for name in as_paths(paths):
-        if "://" in name or os.path.exists(name) or not glob.has_magic(name):
+        if "://" in name and "*" in name:
+            found = matching_urls(name)
+        elif "://" in name or os.path.exists(name) or not glob.has_magic(name):
             names.append(name)
             continue
-        found = sorted(glob.glob(name, recursive=True))
+        else:
+            found = sorted(glob.glob(name, recursive=True))
         if not found:
             raise RibFileError(name, "no file matches this pattern")
         names += found
@@ -81,8 +93,9 @@ def expand(paths: Paths) -> list[str]:
 class _TableReader:
     """Folds the routes of dumps into one table."""
 
-    def __init__(self, progress: Progress | None, *, multicast: bool, local: bool) -> None:
+    def __init__(self, progress: Progress | None, threads: int, *, multicast: bool, local: bool) -> None:
         self._progress = progress
+        self._threads = threads
         self._multicast = as_flag(multicast, "multicast")
         self._local = as_flag(local, "local")
         self._peers = Peers()
@@ -96,7 +109,7 @@ class _TableReader:
 
     def read(self, path: str) -> None:
         """Take one dump."""
-        source = Source(path, self._progress)
+        source = Source(path, self._progress, self._threads)
         with closing(source.pieces()) as pieces:
             reader = self._read_pieces(source, pieces)
         self._ipv4.end_file()
@@ -160,8 +173,14 @@ class _TableReader:
 
     def _add(self, name: str, merger: FamilyMerger, part: Part) -> None:
         merger.add(part)
-        if merger.nbytes > MAX_TABLE_BYTES:
-            limit = f"{MAX_TABLE_BYTES >> 20:,} MiB"
-            raise RibFileError(
-                name, f"its routes and peers take more than {limit}, the most expected in a table"
-            )
+        check_size(name, merger)
+
+
+def check_size(name: str, merger: FamilyMerger) -> None:
+    """RibFileError where routes take more memory than those of any dump; name: the dump read last.
+
+    >>> check_size("rib.bz2", FamilyMerger(4))
+    """
+    if merger.nbytes > MAX_TABLE_BYTES:
+        limit = f"{MAX_TABLE_BYTES >> 20:,} MiB"
+        raise RibFileError(name, f"its routes and peers take more than {limit}, the most expected in a table")

@@ -11,7 +11,8 @@ from queue import Empty, Queue
 from typing import IO, Any, TypeVar
 
 from rov._checks import as_path, shown
-from rov._urls import is_url, open_url
+from rov._threads import worker_count
+from rov._urls import file_systems, is_url, open_url
 from rov.errors import ArgumentError, RibFileError
 from rov.formats.compression import FAULTS, Packing, packing_of
 from rov.rib import parquet
@@ -38,18 +39,23 @@ T = TypeVar("T")
 class Source:
     """One dump by its name: a path, ``-`` for standard input, or a URL (not http: the extra rovkit[url]).
 
+    threads: how many unpack bzip2, 0 for as many as there are processors.
+
     >>> Source("/nonexistent").pieces()
     Traceback (most recent call last):
     rov.errors.RibFileError: /nonexistent: cannot be read: No such file or directory
     """
 
-    def __init__(self, name: str | os.PathLike[str], progress: Progress | None = None) -> None:
+    def __init__(
+        self, name: str | os.PathLike[str], progress: Progress | None = None, threads: int = 0
+    ) -> None:
         if progress is not None and not callable(progress):
             raise ArgumentError(f"progress: expected a function, found {shown(progress)}")
         self._path = as_path(name)
         self.name = "standard input" if self._path == "-" else self._path
         self.warnings: list[str] = []
         self._progress = progress
+        self._threads = worker_count(threads)
         self._read = 0
         self._size: int | None = None
 
@@ -141,12 +147,12 @@ class Source:
             self._warn(f"the {packing.name} data is cut short")
 
     def _bzip2(self, packing: Packing, file: IO[bytes], head: bytes) -> Iterator[bytes]:
-        """On all processors, if rapidgzip is there; what it cannot read is left to the standard library."""
+        """By several threads, if rapidgzip is there; what it cannot read is left to the standard library."""
         given = 0
         try:
             import rapidgzip
 
-            with rapidgzip.IndexedBzip2File(self._path, parallelization=_processors()) as packed:
+            with rapidgzip.IndexedBzip2File(self._path, parallelization=self._threads) as packed:
                 while piece := packed.read(UNPACKED_BYTES):
                     given += len(piece)
                     yield piece
@@ -161,9 +167,23 @@ class Source:
         self.warnings.append(f"{self.name}: {text}")
 
 
-def _processors() -> int:
-    """Those that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def matching_urls(pattern: str) -> list[str]:
+    """The URLs that a URL with ``*`` matches, sorted; RibFileError where these cannot be listed.
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = Path(folder, "rib.bz2").write_bytes(b"")
+    ...     [name.rsplit("/", 1)[1] for name in matching_urls(f"file://{folder}/*.bz2")]
+    ['rib.bz2']
+    """
+    fsspec = file_systems()
+    try:
+        files, path = fsspec.core.url_to_fs(pattern)
+        return sorted(files.unstrip_protocol(name) for name in files.glob(path))
+    # fsspec's backends raise errors of their own
+    except Exception as error:
+        raise RibFileError(pattern, f"cannot be listed: {error}") from error
 
 
 def _beyond(given: int, pieces: Iterator[bytes]) -> Iterator[bytes]:

@@ -1,0 +1,217 @@
+"""The engine spark on a cluster of real processes: the answer of the local engine, also when one dies.
+
+One cluster serves all tests: two executors with one processor each, which Spark replaces when they die.
+"""
+
+import contextlib
+import gzip
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+
+from rov import EngineError, RibFileError, VrpIndex, cli
+from rov.audit import verdict_table
+from rov.engines import placing, spark, threads
+
+pytestmark = [
+    pytest.mark.interop,
+    pytest.mark.timeout(600),
+    pytest.mark.filterwarnings("ignore:PySpark does not yet fully support pandas:FutureWarning"),
+]
+
+MASTER = "local-cluster[2,1,1024]"
+
+REAL = (
+    "mrt/namex-bgpd-rib-inet.mrt.gz",
+    "mrt/pyasn_rib.20140523.0600_firstMB.bz2",
+    "mrt/ris_rrc00_2000.01_bview.20000111.0032.gz",
+    "mrt/pyasn_rib.20080501.0644_firstMB.bz2",
+    "mrt/bgpdump_bview.ipv4_unicast_add_path.gz",
+)
+
+QUICK_START = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+"""A JVM that compiles little: it lives for seconds."""
+
+
+@pytest.fixture(scope="module")
+def cluster(program, missing):
+    """A session of a cluster whose executors are processes of their own."""
+    program("java")
+    try:
+        from pyspark.sql import SparkSession
+    except ImportError:
+        missing("pyspark is not installed")
+    with pytest.MonkeyPatch.context() as patch, spark._own_python(MASTER):
+        patch.delenv("SPARK_HOME", raising=False)
+        builder = spark._builder(spark._pyspark_sql(), MASTER)
+        for end in ("driver", "executor"):
+            builder = builder.config(f"spark.{end}.extraJavaOptions", QUICK_START)
+        session = (
+            builder.config("spark.executor.memory", "512m").config("spark.task.maxFailures", 3).getOrCreate()
+        )
+        assert isinstance(session, SparkSession)
+        yield session
+        session.stop()
+
+
+@pytest.fixture(scope="module")
+def files(data):
+    """Real dumps of five collectors."""
+    return [str(data(name)) for name in REAL]
+
+
+@pytest.fixture(scope="module")
+def index(first_snapshot):
+    return VrpIndex(first_snapshot)
+
+
+@pytest.fixture(scope="module")
+def expected(files, index):
+    """What the local engine says of them."""
+    found = threads.judge_files(files, index)
+    assert min(found.counts().values()) > 1000
+    return found
+
+
+def same(found, expected):
+    assert verdict_table(found).equals(verdict_table(expected))
+    assert found.table.peers == expected.table.peers
+    assert found.table.counts == expected.table.counts
+    assert found.table.warnings == expected.table.warnings
+    for mine, theirs in zip(found.families(), expected.families(), strict=True):
+        assert np.array_equal(mine.routes.peer_sets, theirs.routes.peer_sets)
+
+
+def test_the_answer_is_that_of_the_local_engine(cluster, files, index, expected):
+    told = []
+    same(spark.judge_files(files, index, progress=lambda *done: told.append(done)), expected)
+    assert told == [(done, len(files)) for done in range(1, len(files) + 1)]
+
+
+def test_all_workers_of_a_host_map_one_snapshot(cluster, index):
+    """Two worker processes, one file."""
+    name = placing.place(index.snapshot)
+    sent = placing.folder() / name
+
+    def mapped(batches):
+        for _ in batches:
+            spark._index_of.cache_clear()
+            kept = spark._index_of(name)
+            time.sleep(1)  # so that one worker cannot have both tasks
+            lines = Path("/proc/self/maps").read_text().splitlines()
+            inodes = {line.split()[4] for line in lines if line.endswith(name)}
+            assert len(kept)
+            yield pa.RecordBatch.from_pydict({"pid": [os.getpid()], "inodes": [",".join(inodes)]})
+
+    cluster.sparkContext.addFile(str(sent))
+    found = cluster.range(0, 2, 1, 2).mapInArrow(mapped, "pid long, inodes string").toArrow()
+    assert len(set(found["pid"].to_pylist())) == 2
+    assert set(found["inodes"].to_pylist()) == {str(sent.stat().st_ino)}
+
+
+def test_a_worker_that_is_killed_in_mid_run_changes_nothing(cluster, files, index, expected, tmp_path):
+    """One dump is a pipe at first: its reader is killed when it has half, the next one finds a file."""
+    stuck = tmp_path / Path(files[0]).name
+    os.mkfifo(stuck)
+    killed = []
+
+    def kill():
+        octets = gzip.decompress(Path(files[0]).read_bytes())
+        with open(stuck, "wb") as pipe:
+            pipe.write(octets[: len(octets) // 2])
+            pipe.flush()
+            worker = reader_of(stuck)
+            executor = executor_of(worker)
+            whole = tmp_path / "whole"
+            whole.write_bytes(Path(files[0]).read_bytes())
+            os.replace(whole, stuck)
+            for pid in (executor, worker):
+                os.kill(pid, signal.SIGKILL)
+            killed.extend([executor, worker])
+            with contextlib.suppress(BrokenPipeError):
+                pipe.write(octets[len(octets) // 2 :])
+
+    killer = threading.Thread(target=kill, daemon=True)
+    killer.start()
+    found = spark.judge_files([str(stuck), *files[1:]], index)
+    killer.join(60)
+    assert len(killed) == 2
+    assert not any(Path(f"/proc/{pid}/cwd").exists() for pid in killed)
+    same(found, expected)
+
+
+def reader_of(path):
+    """The process that has a file open, other than this one."""
+    while True:
+        for descriptor in Path("/proc").glob("[0-9]*/fd/*"):
+            with contextlib.suppress(OSError):
+                pid = int(descriptor.parts[2])
+                if pid != os.getpid() and os.readlink(descriptor) == str(path):
+                    return pid
+        time.sleep(0.05)
+
+
+def executor_of(worker):
+    """The executor that started a worker: a child of this test's JVM, never another one's."""
+    pid = worker
+    while "CoarseGrainedExecutorBackend" not in Path(f"/proc/{pid}/cmdline").read_text():
+        pid = int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[1])
+        assert pid > 1
+    return pid
+
+
+def test_the_command(cluster, files, index, tmp_path, capsys):
+    """rov audit --engine spark: the same document and the same rows as without."""
+    index.snapshot.of_trust_anchor("lacnic").save(tmp_path / "vrps.snapshot")
+    told = []
+    for engine in (["threads"], ["spark", "--master", MASTER]):
+        rows = tmp_path / f"{engine[0]}.csv"
+        options = [
+            "--vrps",
+            str(tmp_path / "vrps.snapshot"),
+            "--json",
+            "--output",
+            str(rows),
+            "--min-peers",
+            "2",
+        ]
+        assert cli.main(["audit", *files[:3], *options, "--engine", *engine]) == 0
+        told.append((capsys.readouterr().out, rows.read_bytes()))
+    assert told[0] == told[1]
+    assert len(told[0][1]) > 100_000
+    master = ["--engine", "spark", "--master", "local"]
+    assert cli.main(["audit", *files, "--vrps", str(tmp_path / "vrps.snapshot"), *master]) == 2
+    assert "a session of 'local-cluster[2,1,1024]' is active" in capsys.readouterr().err
+
+
+def test_a_dump_that_a_worker_cannot_read_is_named(cluster, files, index):
+    with pytest.raises(RibFileError, match="/nonexistent: cannot be read: No such file"):
+        spark.judge_files([files[0], "/nonexistent"], index)
+
+
+def test_what_spark_gives_up_is_told_in_a_line(cluster, files, index, monkeypatch):
+    def fails(batches):
+        raise ValueError("no such thing")
+
+    monkeypatch.setattr(spark, "pack", fails)
+    with pytest.raises(EngineError) as raised:
+        spark.judge_files(files[:1], index)
+    assert "\n" not in str(raised.value)
+    assert "no such thing" in str(raised.value)
+
+
+def test_a_frame_of_verdicts(cluster, files, index):
+    frame = spark.verdict_frame(cluster, files[:2], index.snapshot)
+    assert frame.rdd.getNumPartitions() == 2
+    table = frame.toArrow()
+    assert table["file"].unique().to_pylist() == files[:2]
+    of_one = threads.judge_files(files[1:2], index)
+    rows = table.filter(pc.equal(table["file"], files[1])).drop_columns("file").to_pylist()
+    assert rows == verdict_table(of_one).to_pylist()
