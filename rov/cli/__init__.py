@@ -30,6 +30,7 @@ SUBCOMMANDS = {
     "hijacks": "rov.cli.hijacks:hijacks",
     "history": "rov.cli.history:history",
     "impact": "rov.cli.impact:impact",
+    "incidents": "rov.cli.incidents:incidents_group",
     "info": "rov.cli.info:info",
     "irr": "rov.cli.irr:irr_command",
     "ixp": "rov.cli.ixp:ixp_group",

@@ -21,6 +21,12 @@ if TYPE_CHECKING:
 SHOWN = 50
 """Rows on a terminal, unless --limit tells otherwise; JSON and files have all."""
 
+AS_COLUMNS = frozenset({
+    "origin", "asn", "expected_origin", "cover_origin", "peer_as", "customer", "via_asn", "victim_as",
+    "culprit_as",
+})  # fmt: skip
+"""Columns whose numbers are ASes."""
+
 limit_option = click.option(
     "--limit", type=click.IntRange(0), default=SHOWN, show_default=True, help="Rows shown on a terminal."
 )
@@ -94,7 +100,17 @@ def cell(name: str, value: Any) -> str:
         return ", ".join(cell(name.removesuffix("s"), item) for item in value)
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if name in ("origin", "asn", "expected_origin", "cover_origin", "peer_as", "customer", "via_asn"):
+    if name in (
+        "origin",
+        "asn",
+        "expected_origin",
+        "cover_origin",
+        "peer_as",
+        "customer",
+        "via_asn",
+        "victim_as",
+        "culprit_as",
+    ):
         return f"AS{value}"
     if isinstance(value, int):
         return f"{value:,}"

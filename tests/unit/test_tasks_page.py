@@ -11,6 +11,8 @@ from rov import Snapshot, VrpIndex
 from rov.audit import judge
 from rov.audit.allow import ALLOW, allow_table
 from rov.audit.contacts import CONTACTS, contacts_table
+from rov.audit.incident_summary import SUMMARY, summary_table
+from rov.audit.incidents import INCIDENTS, incidents_table
 from rov.audit.sav import SAV, Learnt, sav_table
 from rov.cli import app
 from rov.reference.contacts import Contacts
@@ -24,6 +26,8 @@ EMPTY = judge(RouteTable(RouteColumns.empty(4), RouteColumns.empty(6)), INDEX)
 TABLES = {
     ALLOW: ("customer-filters", lambda: allow_table({}, INDEX)),
     CONTACTS: ("contacts", lambda: contacts_table(EMPTY, Contacts(), datetime.date(2026, 1, 1))),
+    INCIDENTS: ("incidents", lambda: incidents_table([])),
+    SUMMARY: ("incidents", lambda: summary_table([])),
     SAV: ("source-addresses", lambda: sav_table(Learnt((), (), (), {}), [], "efp-b", Snapshot.empty())),
 }
 
