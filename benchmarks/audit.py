@@ -25,9 +25,14 @@ from benchmarks import measure
 from benchmarks.measure import Row
 from benchmarks.peers import trees
 from rov.audit import Verdicts, coverage_table, impact, impact_table, judge, verdict_table
+from rov.audit.bogons import bogons_table
 from rov.audit.covering import covering_column
+from rov.audit.hijacks import hijacks_table
 from rov.audit.hygiene import hygiene_table
+from rov.audit.manrs import manrs_table
 from rov.audit.output import write_table
+from rov.audit.suggest import suggest, suggest_table
+from rov.audit.whatif import change, whatif_table
 from rov.report import Subject, sections
 from rov.report.html import page
 from rov.rib import RouteColumns, RouteTable, read_table
@@ -38,6 +43,8 @@ SAMPLE = 50_000
 """Routes that the peers judge: enough seconds for a figure, few enough for five rounds."""
 
 SEED = 1
+
+ONE_VRP = rov.Snapshot.from_vrps([rov.Vrp(rov.Prefix.parse("8.0.0.0/8"), 8, 64496)])
 
 RANGE_JOIN = """
 select r.id, case when bool_or(v.asn = r.origin and v.asn <> 0 and r.length <= v.max_length) then 1
@@ -109,6 +116,8 @@ def audits(verdicts: Verdicts, directory: Path) -> dict[str, Callable[[], object
     table = verdict_table(verdicts)
     subject = Subject(verdicts, ("rib",), "vrps")
     both = (verdicts.ipv4, verdicts.ipv6)
+    origins = np.concatenate([judged.routes.origins for judged in both])
+    asns = np.unique(origins[origins != 0]).tolist()
     runs: dict[str, Callable[[], object]] = {
         "verdicts": lambda: judge(verdicts.table, verdicts.index),
         "verdict table": lambda: verdict_table(verdicts),
@@ -117,6 +126,12 @@ def audits(verdicts: Verdicts, directory: Path) -> dict[str, Callable[[], object
         "impact table": lambda: impact_table(verdicts),
         "coverage by AS": lambda: coverage_table(verdicts),
         "hygiene table": lambda: hygiene_table(verdicts),
+        "hijacks table": lambda: hijacks_table(verdicts),
+        "bogons table": lambda: bogons_table(verdicts.table),
+        "MANRS scores of all ASes": lambda: manrs_table(verdicts, asns),
+        "suggestions for one AS": lambda: suggest_table(suggest(verdicts, asns=asns[-1:])),
+        "suggestions for all": lambda: suggest_table(suggest(verdicts)),
+        "whatif of one VRP": lambda: whatif_table(change(verdicts, verdicts.index.snapshot | ONE_VRP)),
         "all sections": lambda: sections(subject),
         "all sections and the page": lambda: page(subject, sections(subject)),
     }
