@@ -269,7 +269,7 @@ class Updates:
         candidate = Candidate(loaded, live)
         losses = await in_thread(lambda: self._losses(candidate, now))
         if self.guard.judge(losses, now):
-            await self._accept(candidate, "")
+            await self._accept(candidate, self.guard.passes(now) or "")
         else:
             self._hold(candidate)
 
