@@ -52,13 +52,13 @@ def load(
             report = simulator.run(cache, plan, lambda report: status.update(_line(report)))
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
+    if not report.sync_seconds and report.refused >= routers:
+        fail(ConnectionError(f"{cache}: no router could connect: {report.refusal}"))
     if as_json:
         click.echo(json.dumps(_summary(report), indent=2))
     else:
         for name, value in _summary(report).items():
             click.echo(f"{name.replace('_', ' '):<24} {value}")
-    if not report.sync_seconds and report.refused >= routers:
-        fail(ConnectionError(f"{cache}: no router could connect"))
     sys.exit(0 if report.healthy else BROKEN)
 
 

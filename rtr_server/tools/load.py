@@ -269,8 +269,9 @@ class Load:
                     transport, _ = await loop.create_connection(
                         lambda: kind(self, version, began), *self.endpoint
                     )
-            except (OSError, TimeoutError):
+            except OSError as error:
                 self.report.refused += 1
+                self.report.refusal = error.strerror or str(error) or "no connection within the timeout"
                 if kind is Router:
                     self._fail()
                 return

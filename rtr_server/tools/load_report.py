@@ -28,7 +28,10 @@ class Plan(msgspec.Struct, frozen=True):
 
 
 class Report(msgspec.Struct):
-    """What was seen. ``sync_seconds``: of each healthy router, from its connecting to its End of Data.
+    """What was seen.
+
+    ``sync_seconds``: of each healthy router, from its connecting to its End of Data; ``refusal``: why a
+    connection could not be had, the last time.
 
     >>> Report(plan=Plan(routers=1)).healthy
     False
@@ -41,6 +44,7 @@ class Report(msgspec.Struct):
     notifies: int = 0
     updates: int = 0
     refused: int = 0
+    refusal: str = ""
     lost: int = 0
     errors: dict[str, int] = {}
     versions: dict[str, int] = {}

@@ -249,3 +249,33 @@ def test_a_configuration_file_stands_alone(tmp_path):
     assert "--config stands alone: expected no --vrps, --verbose" in ended.stderr
     assert failing("serve", "--config", path) == f"rtr-server: {path}: source: expected a [[source]] at least"
     assert "none.toml: No such file" in failing("serve", "--config", tmp_path / "none.toml")
+
+
+def test_ctrl_c_before_the_commands_are_there(tmp_path):
+    """While modules are imported; a module that this takes long is put in their way."""
+    (tmp_path / "click.py").write_text(
+        "import pathlib, time\npathlib.Path(__file__).with_name('in').touch()\n"
+    )
+    with (tmp_path / "click.py").open("a") as module:
+        module.write("time.sleep(60)\n")
+    words = {"env": {**os.environ, "PYTHONPATH": str(tmp_path)}, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen([*COMMAND, "dump", "127.0.0.1:1"], **words) as started:
+        until(lambda: (tmp_path / "in").exists())
+        started.send_signal(signal.SIGINT)
+        assert started.communicate(timeout=60)[1] == ""
+    assert started.returncode == 130
+
+
+def test_a_password_comes_from_a_pipe_too():
+    hashed = command("hash-password", "router", input="correct horse\n")
+    assert (hashed.returncode, hashed.stderr) == (0, "")
+    assert hashed.stdout.startswith("router:")
+    none = command("hash-password", "router", input="")
+    assert (none.returncode, none.stderr) == (2, "rtr-server: no password on standard input\n")
+
+
+def test_load_on_nobody_says_why(free_port):
+    nobody = f"127.0.0.1:{free_port()}"
+    ended = command("load", nobody, "--routers", "2")
+    expected = f"rtr-server: {nobody}: no router could connect: Connection refused\n"
+    assert (ended.returncode, ended.stdout, ended.stderr) == (2, "", expected)
