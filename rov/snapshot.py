@@ -7,7 +7,6 @@ no part in comparison, so a renewed ROA is no change.
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -15,22 +14,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rov import snapshot_file
+from rov import _sets, snapshot_file
 from rov._checks import as_flag, as_index, as_kind, as_path, as_rows, shown
-from rov._elements import MAX_TRUST_ANCHORS, merge_trust_anchors, normal_aspas, normal_keys
-from rov.columns import (
-    NO_EXPIRY,
-    Rows,
-    VrpColumns,
-    as_column,
-    check,
-    common,
-    contains,
-    normal,
-    over,
-    under,
-    union,
-)
+from rov._elements import MAX_TRUST_ANCHORS, normal_aspas, normal_keys
+from rov.columns import Rows, VrpColumns, as_column, check, contains, normal, over, under
 from rov.errors import ArgumentError, SnapshotFileError
 from rov.types import Aspa, Family, Prefix, PrefixLike, RouterKey, Vrp, as_asn, as_vrp
 
@@ -307,9 +294,7 @@ or more, found 0
         >>> Snapshot.build(VrpColumns.ipv4([0], [0], [8], [64496], expires=[1700000000])).next_expiry()
         1700000000
         """
-        columns = (self.ipv4.expires, self.ipv6.expires, self.aspa_expires, self.router_key_expires)
-        stated = [column[column != NO_EXPIRY] for column in columns]
-        return min((int(column.min()) for column in stated if len(column)), default=None)
+        return _sets.next_expiry(self)
 
     def unexpired(self, now: int) -> Snapshot:
         """What has not expired at ``now`` (unix seconds); the same object where nothing has.
@@ -321,8 +306,7 @@ or more, found 0
         time = as_index(now)
         if time is None:
             raise ArgumentError(f"now {shown(now)}: expected a time in unix seconds as an int")
-        columns = (self.ipv4.expires, self.ipv6.expires, self.aspa_expires, self.router_key_expires)
-        live = [(column == NO_EXPIRY) | (column > time) for column in columns]
+        live = _sets.live(self, time)
         if all(mask.all() for mask in live):
             return self
         return self._select(*live)
@@ -352,56 +336,25 @@ or more, found 0
             self.generated,
         )
 
-    def _in(self, other: Snapshot) -> tuple[npt.NDArray[np.bool_], ...]:
-        """Which elements are in the other snapshot too: four masks."""
-        aspas, keys = set(other.aspas), set(other.router_keys)
-        return (
-            common(self.ipv4, other.ipv4)[0],
-            common(self.ipv6, other.ipv6)[0],
-            np.array([aspa in aspas for aspa in self.aspas], np.bool_),
-            np.array([key in keys for key in self.router_keys], np.bool_),
-        )
-
     def __and__(self, other: Snapshot) -> Snapshot:
         if not isinstance(other, Snapshot):
             return NotImplemented
-        return self._select(*self._in(other))
+        return self._select(*_sets.in_both(self, other))
 
     def __sub__(self, other: Snapshot) -> Snapshot:
         if not isinstance(other, Snapshot):
             return NotImplemented
-        return self._select(*(~mask for mask in self._in(other)))
+        return self._select(*(~mask for mask in _sets.in_both(self, other)))
 
     def __or__(self, other: Snapshot) -> Snapshot:
         if not isinstance(other, Snapshot):
             return NotImplemented
-        names = {name: index for index, name in enumerate(self.trust_anchors)}
-        table = merge_trust_anchors(names, other.trust_anchors)
-        times = [time for time in (self.generated, other.generated) if time is not None]
-        return Snapshot._of(
-            union(self.ipv4, other.ipv4, table[other.ipv4.ta]),
-            union(self.ipv6, other.ipv6, table[other.ipv6.ta]),
-            normal_aspas(
-                self.aspas + other.aspas, [*self.aspa_expires.tolist(), *other.aspa_expires.tolist()]
-            ),
-            normal_keys(
-                self.router_keys + other.router_keys,
-                [*self.router_key_expires.tolist(), *other.router_key_expires.tolist()],
-            ),
-            tuple(names),
-            max(times, default=None),
-        )
+        return Snapshot._of(*_sets.together(self, other))
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Snapshot):
             return NotImplemented
-        pairs = [*zip(self.ipv4.keys, other.ipv4.keys, strict=True)]
-        pairs += zip(self.ipv6.keys, other.ipv6.keys, strict=True)
-        return (
-            all(np.array_equal(a, b) for a, b in pairs)
-            and self.aspas == other.aspas
-            and self.router_keys == other.router_keys
-        )
+        return _sets.equal(self, other)
 
     def __hash__(self) -> int:
         return hash(self.digest)
@@ -414,12 +367,7 @@ or more, found 0
         16
         """
         if self._digest is None:
-            state = hashlib.blake2b(digest_size=16)
-            for columns in (self.ipv4, self.ipv6):
-                for column in columns.keys:
-                    state.update(column.astype(column.dtype.newbyteorder("<"), copy=False).data)
-            state.update(repr((self.aspas, self.router_keys)).encode())
-            self._digest = state.digest()
+            self._digest = _sets.digest(self)
         return self._digest
 
     def __iter__(self) -> Iterator[Vrp]:

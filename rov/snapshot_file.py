@@ -12,7 +12,6 @@ of 2^32 files, and with the processor's carry-less multiplication the 16 MB of t
 
 from __future__ import annotations
 
-import contextlib
 import mmap
 import os
 import secrets
@@ -30,6 +29,7 @@ from isal import isal_zlib
 
 from rov._checks import shown
 from rov._elements import SKI_OCTETS
+from rov._replace import replacing
 from rov.columns import VrpColumns
 from rov.errors import ArgumentError, SnapshotFileError
 from rov.types import Aspa, RouterKey
@@ -171,15 +171,6 @@ def _chunks(contents: Contents) -> Iterator[bytes | memoryview]:
         yield bytes(end - begin - stored.nbytes)
 
 
-def _sync_folder(folder: Path) -> None:
-    """A new name is durable once its folder is."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def _place(name: str) -> Path:
     """Where a file of that name will be; ArgumentError if there cannot be one."""
     place = Path(name)
@@ -206,20 +197,9 @@ def write(path: str | os.PathLike[str], contents: Contents, *, sync: bool = True
     for chunk in chunks:
         crc = isal_zlib.crc32(chunk, crc)
     temporary = place.with_name(f".{place.name}.{secrets.token_hex(8)}")
-    try:
-        with open(temporary, "xb") as file:
-            file.write(MAGIC + struct.pack("<I", crc))
-            file.writelines(chunks)
-            file.flush()
-            if sync:
-                os.fsync(file.fileno())
-        os.replace(temporary, place)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise
-    if sync:
-        _sync_folder(place.parent)
+    with replacing(place, temporary, sync=sync) as file:
+        file.write(MAGIC + struct.pack("<I", crc))
+        file.writelines(chunks)
 
 
 # --- reading

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from rov._checks import as_int, as_kind, as_path
+from rov._replace import replacing
 from rov.archive.segment import Record, Segment, frame, packed, segments, state
 from rov.delta import Delta
 from rov.errors import ArchiveError, ArgumentError, DeltaError
@@ -149,18 +150,8 @@ class Archive:
         octets = frame(record)
         number = self._number + 1
         path = self.directory / f"{number:08d}-{record.time}.rovlog"
-        unfinished = path.with_suffix(_UNFINISHED)
-        try:
-            with open(unfinished, "wb") as file:
-                file.write(octets)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(unfinished, path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                unfinished.unlink()
-            raise
-        _sync(self.directory)
+        with replacing(path, path.with_suffix(_UNFINISHED)) as file:
+            file.write(octets)
         self._segment, self._number = Segment(path, number, record.time), number
         self._octets = self._whole_octets = len(octets)
         self._records = 1
@@ -228,11 +219,3 @@ def _locked(directory: Path) -> int:
         os.close(lock)
         raise ArchiveError(f"{directory}: another process writes this archive") from error
     return lock
-
-
-def _sync(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

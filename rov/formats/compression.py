@@ -7,11 +7,13 @@ import gzip
 import lzma
 import os
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import IO, Any, NamedTuple, Protocol
 
 import zstandard
 from isal import igzip_lib
 
+from rov._replace import replacing
 from rov._urls import open_url
 from rov.errors import VrpFileError
 
@@ -320,17 +322,13 @@ def write_file(path: str | os.PathLike[str], chunks: Iterable[bytes]) -> None:
     b'ASN,IP Prefix'
     """
     name = os.fsdecode(path)
-    special = os.path.exists(name) and not os.path.isfile(name)
-    target = name if special else f"{name}.{os.getpid()}.part"
-    try:
-        with open(target, "wb") as file:
-            _write(file, os.path.splitext(name)[1], chunks)
-        if not special:
-            os.replace(target, name)
-    except BaseException:
-        if not special and os.path.exists(target):
-            os.unlink(target)
-        raise
+    suffix = os.path.splitext(name)[1]
+    if os.path.exists(name) and not os.path.isfile(name):
+        with open(name, "wb") as file:
+            _write(file, suffix, chunks)
+        return
+    with replacing(Path(name), Path(f"{name}.{os.getpid()}.part"), sync=False) as file:
+        _write(file, suffix, chunks)
 
 
 def _write(file: IO[bytes], suffix: str, chunks: Iterable[bytes]) -> None:
