@@ -52,13 +52,14 @@ def load(
             report = simulator.run(cache, plan, lambda report: status.update(_line(report)))
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
-    if not report.sync_seconds and report.refused >= routers:
-        fail(ConnectionError(f"{cache}: no router could connect: {report.refusal}"))
+    nobody = not report.sync_seconds and report.refused >= routers
     if as_json:
         click.echo(json.dumps(_summary(report), indent=2))
-    else:
+    elif not nobody:
         for name, value in _summary(report).items():
             click.echo(f"{name.replace('_', ' '):<24} {value}")
+    if nobody:
+        fail(ConnectionError(f"{cache}: no router could connect: {report.refusal}"))
     sys.exit(0 if report.healthy else BROKEN)
 
 
