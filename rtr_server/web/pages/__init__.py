@@ -19,9 +19,9 @@ from starlette.routing import BaseRoute, Route
 from rtr_server.threads import in_thread
 from rtr_server.web import answers, needs, query
 from rtr_server.web.daemon import Daemon
-from rtr_server.web.pages import asn as asn_page
 from rtr_server.web.pages import lookup
 from rtr_server.web.pages.asked import Form, asked, form_of
+from rtr_server.web.pages.asn import Asns
 from rtr_server.web.pages.files import Files
 from rtr_server.web.pages.live import Live
 from rtr_server.web.pages.overview import Overview
@@ -47,6 +47,7 @@ class Pages:
         self._renderer = Renderer()
         self._files = Files()
         self._kept = Kept()
+        self._asns = Asns(daemon)
         self._overview = Overview(daemon, self._renderer)
         self.live = Live(self._overview.parts)
         daemon.at_end.append(self.live.end)
@@ -125,7 +126,7 @@ class Pages:
         query.arguments(request, ())
         number = query.asn(request.path_params["asn"])
         served = needs.served(self._daemon)
-        values = await asn_page.values(self._daemon, served, number)
+        values = await self._asns.values(served, number)
         return await self._page(request, "asn.html", {**values, "form": Form("", f"AS{number}")})
 
     async def _events(self, request: Request) -> Response:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -12,6 +13,7 @@ from rov.audit.verdicts import REASON_WORDS
 from rtr_server.threads import in_thread
 from rtr_server.web.daemon import Daemon, Served
 from rtr_server.web.pages.verdict import rows_of
+from rtr_server.web.table import Table
 
 MAX_VRPS = 200
 """VRPs in the table; the largest AS has 14,620, and /csv?select-asn= has them all."""
@@ -23,6 +25,9 @@ LOOKED_AT = 20_000
 """Routes of an AS among which those are chosen: the largest AS announces 12,000."""
 
 MAX_SUGGESTED = 100
+
+MAX_KEPT = 64
+"""Pages of which what the RIB says is kept: a hundred kB each."""
 
 MAX_CUSTOMERS = 100
 """ASes that name this one as a provider."""
@@ -40,15 +45,37 @@ class Suggestion(NamedTuple):
     would_invalidate: int
 
 
-async def values(daemon: Daemon, served: Served, asn: int) -> dict[str, Any]:
-    """What the template shows."""
-    return await in_thread(lambda: _values(daemon, served, asn))
+class Asns:
+    """What the pages of ASes show; what the RIB says is kept for as long as the same set judges it."""
+
+    def __init__(self, daemon: Daemon) -> None:
+        self._daemon = daemon
+        self._kept: OrderedDict[tuple[int, int], dict[str, Any]] = OrderedDict()
+
+    async def values(self, served: Served, asn: int) -> dict[str, Any]:
+        """What the template shows."""
+        found = await in_thread(lambda: _values(self._daemon, served, asn))
+        table = self._daemon.rib.table
+        return found if table is None or not asn else {**found, **await self._of_rib(table, asn)}
+
+    async def _of_rib(self, table: Table, asn: int) -> dict[str, Any]:
+        name = id(table), asn
+        found = self._kept.get(name)
+        if found is None:
+            found = {**await in_thread(lambda: _announced(table, asn)), "table": table}
+        self._kept[name] = found
+        self._kept.move_to_end(name)
+        while len(self._kept) > MAX_KEPT:
+            self._kept.popitem(last=False)
+        for old in [old for old, each in self._kept.items() if each["table"] is not table]:
+            del self._kept[old]
+        return found
 
 
 def _values(daemon: Daemon, served: Served, asn: int) -> dict[str, Any]:
     part = served.snapshot.by_asn(asn)
     customers = [aspa.customer for aspa in served.snapshot.aspas if asn in aspa.providers] if asn else []
-    found: dict[str, Any] = {
+    return {
         "asn": asn,
         "served": served,
         "now": int(daemon.clock()),
@@ -62,13 +89,9 @@ def _values(daemon: Daemon, served: Served, asn: int) -> dict[str, Any]:
         "rib": daemon.rib.status() if daemon.rib.files else None,
         "announced": None,
     }
-    table = daemon.rib.table
-    if table is not None and asn:
-        found |= _announced(table, asn)
-    return found
 
 
-def _announced(table: Any, asn: int) -> dict[str, Any]:
+def _announced(table: Table, asn: int) -> dict[str, Any]:
     """What the RIB says."""
     routes = table.of(asn, LOOKED_AT)
     chosen = sorted(routes.routes, key=lambda route: _ORDER[route.state])

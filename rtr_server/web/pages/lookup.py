@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from rov import Prefix, State, Vrp
+from rov import Prefix, State
 from rtr_server.control.codec import ControlError
 from rtr_server.threads import in_thread
 from rtr_server.web.daemon import Daemon, Served
@@ -21,12 +21,13 @@ from rtr_server.web.pages.verdict import (
     covering_rows,
     verdict,
 )
+from rtr_server.web.table import Route, Table
 
 MAX_ROUTES = 50
 """Routes of a RIB below a prefix that a page names."""
 
 MAX_VRPS = 200
-"""Covering VRPs that a page names; the real set has 300 over one prefix at most."""
+"""Covering VRPs that a page names, those that match first."""
 
 MAX_EVENTS = 100
 
@@ -37,9 +38,9 @@ ORIGINS_WAIT = 2.0
 class Related(NamedTuple):
     """Routes of the loaded RIB: those to the prefix itself, to what covers it, to what lies below it."""
 
-    exact: list[Any]
-    above: list[Any]
-    below: list[Any]
+    exact: list[Route]
+    above: list[Route]
+    below: list[Route]
     below_count: int
 
 
@@ -74,6 +75,7 @@ def _found(
     prefix, asn = asked.prefix, asked.asn
     assert prefix is not None
     rows = covering_rows(served, prefix, asn, sources, address=asked.address)
+    rows.sort(key=lambda row: (row.speaks != "for", row.vrp.asn != asn))
     validity = None if asn is None or asked.address else served.index.explain(prefix, asn)
     table = daemon.rib.table
     related = None if table is None else related_routes(table, prefix)
@@ -96,7 +98,7 @@ def _found(
     }
 
 
-def related_routes(table: Any, prefix: Prefix) -> Related:
+def related_routes(table: Table, prefix: Prefix) -> Related:
     """The routes around a prefix."""
     over = table.covering(prefix)
     text = str(prefix)
@@ -137,12 +139,3 @@ async def sources_of(daemon: Daemon, prefix: Prefix) -> dict[str, tuple[str, ...
     except (ControlError, TimeoutError):
         return None
     return {row["vrp"]: tuple(row["sources"]) for row in found["vrps"]}
-
-
-def link(vrp: Vrp) -> str:
-    """A VRP as the question that it answers.
-
-    >>> link(Vrp(Prefix.parse("192.0.2.0/24"), 24, 64496))
-    '/lookup?prefix=192.0.2.0/24&asn=64496'
-    """
-    return f"/lookup?prefix={vrp.prefix}&asn={vrp.asn}"

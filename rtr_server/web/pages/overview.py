@@ -145,7 +145,7 @@ def said(daemon: Daemon) -> str:
     come, gone = summed(change, "announced")["vrps"], summed(change, "withdrawn")["vrps"]
     return (
         f"Serial {change.serial} since {moment(change.time)} UTC: "
-        f"{count(come)} VRPs announced, {count(gone)} withdrawn, {count(change.vrps)} in all."
+        f"VRPs: {count(come)} announced, {count(gone)} withdrawn, {count(change.vrps)} in all."
     )
 
 
