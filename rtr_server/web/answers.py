@@ -7,7 +7,7 @@ import email.utils
 import re
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Iterable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import zstandard
 from isal import isal_zlib
@@ -27,6 +27,8 @@ GZIP_LEVEL = 2
 ZSTD_LEVEL = 3
 _GZIP = 31
 """Window bits of zlib with a gzip header."""
+
+Result = TypeVar("Result")
 
 _CODINGS = ("zstd", "gzip")
 _TAG = re.compile(r'(?:W/)?"([^"]*)"')
@@ -61,6 +63,11 @@ class Kitchen:
             self._making[entry] = task
             task.add_done_callback(lambda _: self._making.pop(entry, None))
         return await asyncio.shield(task)
+
+    async def once(self, work: Callable[[], Result]) -> Result:
+        """What somebody asks that is kept for nobody, in its turn."""
+        async with self._turns:
+            return await in_thread(work)
 
     async def _make(self, entry: Entry, make: Callable[[], Iterable[bytes]]) -> bytes:
         async with self._turns:

@@ -12,7 +12,7 @@ from starlette.routing import BaseRoute, Route
 
 from rtr_server.control.codec import ControlError
 from rtr_server.operate import MAX_ROWS
-from rtr_server.web import query
+from rtr_server.web import needs, past, query
 from rtr_server.web.daemon import MAX_CHANGES, Daemon, Recorded
 from rtr_server.web.problems import Problem
 
@@ -34,8 +34,19 @@ def routes(daemon: Daemon) -> Iterable[BaseRoute]:
         return _json({**answer, "update": daemon.held()})
 
     async def history(request: Request) -> Response:
-        found = query.single(request, "limit")
+        found = query.single(request, "prefix", "asn", "limit")
         limit = query.number(found.get("limit", "20"), "limit", 1, MAX_CHANGES)
+        if "prefix" in found:
+            prefix = query.prefix(found["prefix"], host_bits=True)
+            asn = query.asn(found["asn"]) if "asn" in found else None
+            served, updates = needs.served(daemon), list(daemon.changes)
+            return _json(
+                await daemon.kitchen.once(
+                    lambda: past.of_route(past.folder(daemon), served, updates, prefix, asn, limit)
+                )
+            )
+        if "asn" in found:
+            raise Problem(400, "expected the query argument prefix beside asn")
         return _json({"updates": [_update(each) for each in list(daemon.changes)[:limit]]})
 
     yield Route("/api/v1/sessions", sessions)

@@ -13,7 +13,8 @@ from starlette.routing import BaseRoute
 
 from rtr_server.config.web import Http, read_token
 from rtr_server.transport.errors import TransportError
-from rtr_server.web import api, bulk, deltas, health, metrics, pages, status, validity, vrps
+from rtr_server.web import api, bulk, compare, deltas, health, metrics, openapi, pages, status, validity, vrps
+from rtr_server.web.answers import Kitchen
 from rtr_server.web.daemon import Daemon
 from rtr_server.web.gate import Gate
 from rtr_server.web.problems import MEDIA_TYPE, Problem
@@ -27,7 +28,7 @@ class Module(Protocol):
         """What it answers; its handlers close over ``daemon``."""
 
 
-MODULES: tuple[Module, ...] = (health, vrps, validity, bulk, deltas, status, api, pages)
+MODULES: tuple[Module, ...] = (health, vrps, validity, bulk, deltas, status, compare, api, openapi, pages)
 """Asked in this order; no two may have a path in common."""
 
 
@@ -38,6 +39,7 @@ class Web:
     """
 
     def __init__(self, daemon: Daemon, traffic: Traffic) -> None:
+        daemon.kitchen = Kitchen(daemon.config.http.heavy, daemon.config.http.cache)
         self.meter = metrics.Meter(daemon, traffic)
         routes = [route for module in MODULES for route in module.routes(daemon)]
         routes += metrics.routes(daemon, self.meter)

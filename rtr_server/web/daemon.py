@@ -11,7 +11,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -25,6 +25,9 @@ from rtr_server.threads import in_thread
 from rtr_server.transport.server import Server
 from rtr_server.updates import Updates
 from rtr_server.web.rib import Rib
+
+if TYPE_CHECKING:
+    from rtr_server.web.answers import Kitchen
 
 log = logging.getLogger(__name__)
 
@@ -95,6 +98,8 @@ class Daemon:
         """Called in the event loop with each change, as ``updates`` tells them."""
         self.at_end: list[Callable[[], None]] = []
         """Called when HTTP is about to end: answers that would last for ever end themselves."""
+        self.kitchen: Kitchen
+        """Where large answers are made and kept, all under one bound; set by ``Web``."""
         self._sessions = sessions
         self._operate = Operate(updates)
         self._news = asyncio.Event()

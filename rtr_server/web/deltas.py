@@ -15,7 +15,6 @@ from starlette.routing import BaseRoute, Route
 
 from rov import Aspa, RouterKey, Snapshot, Vrp
 from rtr_server.web import answers, needs, query
-from rtr_server.web.answers import Kitchen
 from rtr_server.web.daemon import Daemon, Served
 from rtr_server.web.problems import Problem
 
@@ -30,7 +29,7 @@ ROWS = 2_000
 
 def routes(daemon: Daemon) -> Iterable[BaseRoute]:
     """The two paths."""
-    kitchen = Kitchen(daemon.config.http.heavy, daemon.config.http.cache)
+    kitchen = daemon.kitchen
 
     async def delta(request: Request) -> Response:
         known = _known(request)

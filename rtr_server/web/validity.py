@@ -15,6 +15,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
 from rov import Prefix, Reason, State, Vrp
+from rov._json_cuts import cut_rows, find_list
 from rtr_server.threads import in_thread
 from rtr_server.web import needs, query
 from rtr_server.web.bodies import body_of
@@ -23,8 +24,11 @@ from rtr_server.web.problems import Problem
 
 JSON = "application/json"
 
-ROUTES_AT_ONCE = 200
-"""Routes judged before RTR sessions have their turn: some milliseconds."""
+PART = 16 << 10
+"""Octets of a body decoded at once: some hundred routes, before RTR sessions have their turn."""
+
+MAX_ROW = 256 << 10
+"""Octets of a row at most, whatever else it has."""
 
 STATES = {State.VALID: "valid", State.INVALID: "invalid", State.NOT_FOUND: "not-found"}
 
@@ -57,8 +61,8 @@ def routes(daemon: Daemon) -> Iterable[BaseRoute]:
         if request.headers.get("content-type", "").partition(";")[0].strip().lower() != JSON:
             raise Problem(415, f"expected a body of Content-Type {JSON}")
         body = await body_of(request, daemon.config.http)
-        pairs = await in_thread(lambda: _parse(body))
-        return StreamingResponse(_answers(served, pairs), media_type=JSON)
+        parts = await in_thread(lambda: checked(body))
+        return StreamingResponse(_answers(served, body, parts), media_type=JSON)
 
     yield Route("/api/v1/validity/{asn}/{prefix:path}", one)
     yield Route("/validity", by_query, methods=["GET"])
@@ -118,30 +122,79 @@ class _Routes(msgspec.Struct):
     routes: list[_Route]
 
 
-_decoder = msgspec.json.Decoder(_Routes)
+_document = msgspec.json.Decoder(_Routes)
+_rows = msgspec.json.Decoder(list[_Route])
+_FAULTS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+_EXPECTED = 'expected {"routes": [{"asn": ..., "prefix": ...}]}'
+
+Part = tuple[int, int]
+"""Where some rows begin in a body, and where they end."""
 
 
-def _parse(body: bytes) -> list[tuple[int, Prefix]]:
-    """The routes of a body; 400 names the first that is none."""
+def checked(body: bytes) -> list[Part]:
+    """The rows of a body in parts, each of which is sound; 400 names the first that is none. In a thread.
+
+    Nothing is decoded in one piece, which would keep the event loop waiting, and no route is kept.
+
+    >>> checked(b'{"routes": [{"asn": 1, "prefix": "::/0"}]}')
+    [(12, 40)]
+    """
     try:
-        found = _decoder.decode(body).routes
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Problem(400, f'expected {{"routes": [{{"asn": ..., "prefix": ...}}]}}: {error}') from error
+        begin = find_list(body, b"routes")
+        if begin < 0:
+            raise Problem(400, _EXPECTED)
+        parts = list(_parts(body, begin))
+        end = parts[-1][1] if parts else begin
+        _document.decode(body[:begin] + body[end:])
+        count = 0
+        for part in parts:
+            found = _routes(body, part, count)
+            if not found and len(parts) > 1:
+                raise Problem(400, f"{_EXPECTED}: a comma without a row")
+            count += len(found)
+    except _FAULTS as error:
+        raise Problem(400, f"{_EXPECTED}: {error}") from error
+    return parts
+
+
+def _parts(body: bytes, at: int) -> Iterator[Part]:
+    """The rows from an octet on, cut at the commas between them; 400 where a list does not end."""
+    while True:
+        size = PART
+        while True:
+            window = memoryview(body)[at : at + size]
+            comma, bracket = cut_rows(window, 0) if len(window) else (-1, -1)
+            if bracket >= 0:
+                yield at, at + bracket
+                return
+            if comma >= 0:
+                break
+            if at + size >= len(body) or size > MAX_ROW:
+                raise Problem(400, f"{_EXPECTED}: the list does not end, or a row is too long")
+            size *= 2
+        yield at, at + comma
+        at += comma + 1
+
+
+def _routes(body: bytes, part: Part, before: int) -> list[tuple[int, Prefix]]:
+    """The routes of a part; 400 names the first that is none, ``before`` rows standing above these."""
     pairs = []
-    for number, route in enumerate(found):
+    for number, route in enumerate(_rows.decode(b"[" + body[part[0] : part[1]] + b"]"), before):
         try:
             pairs.append((query.asn(str(route.asn)), query.prefix(route.prefix, host_bits=True)))
         except Problem as problem:
-            raise Problem(400, f"routes[{number}]: {problem.detail}") from problem
+            raise Problem(400, f"routes[{number}]: {problem.detail}", members={"row": number}) from problem
     return pairs
 
 
-async def _answers(served: Served, pairs: list[tuple[int, Prefix]]) -> AsyncIterator[bytes]:
+async def _answers(served: Served, body: bytes, parts: list[Part]) -> AsyncIterator[bytes]:
     yield b'{"validated_routes":['
-    for start in range(0, len(pairs), ROUTES_AT_ONCE):
-        part = pairs[start : start + ROUTES_AT_ONCE]
-        text = await in_thread(lambda part=part: b",".join(_encoded(served, part)))  # type: ignore[misc]
-        yield (b"," if start else b"") + text
+    begun = False
+    for part in parts:
+        text = await in_thread(lambda part=part: b",".join(_encoded(served, _routes(body, part, 0))))  # type: ignore[misc]
+        if text:
+            yield (b"," if begun else b"") + text
+            begun = True
     yield b'],"generatedTime":' + msgspec.json.encode(generated(served)) + b"}\n"
 
 

@@ -42,7 +42,7 @@ EXPIRING = frozenset({"jsonext", "csvext"})
 
 def routes(daemon: Daemon) -> Iterable[BaseRoute]:
     """/json, /api/v1/origins/json and so on; /summary; /rpki.json."""
-    kitchen = Kitchen(daemon.config.http.heavy, daemon.config.http.cache)
+    kitchen = daemon.kitchen
     for form in FORMATS:
         handler = _list(daemon, kitchen, form)
         yield Route(f"/{form}", handler)
