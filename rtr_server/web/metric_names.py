@@ -41,6 +41,8 @@ NAMES: dict[str, Name] = {
     "rovkit_guard_holds": Name("counter", (), "Episodes in which the guard held updates."),
     "rovkit_update_held": Name("gauge", (), "1 while the guard holds an update."),
     "rovkit_slurm_vrps": Name("gauge", ("effect",), "What local exceptions filtered and added."),
+    "rovkit_rib_routes": Name("gauge", ("family", "state"), "Routes of [http] rib by their state."),
+    "rovkit_rib_age_seconds": Name("gauge", (), "Since the newest dump was written; absent without one."),
     "rovkit_rtr_sessions": Name("gauge", ("version", "transport"), "Connected routers."),
     "rovkit_rtr_sessions_ended": Name("counter", (), "Sessions that are over."),
     "rovkit_rtr_closes": Name("counter", ("reason",), "How sessions came to end; stalled: slow readers."),
@@ -78,11 +80,14 @@ STAYRTR: dict[str, Name] = {
     "rpki_refresh": Name("gauge", ("path",), "Unix time of the last update."),
     "rtr_clients": Name("gauge", ("bind",), "Connected routers."),
     "rtr_serial": Name("gauge", (), "Serial."),
+    "rpki_change": Name("gauge", ("path",), "Unix time of the last update that changed something."),
+    "rtr_pdus": Name("unknown", ("type",), "Queries received: reset_query, serial_query."),
 }
 """Names of StayRTR: with `metric_aliases = ["stayrtr"]`."""
 
 ROUTINATOR: dict[str, Name] = {
     "routinator_serial": Name("gauge", (), "Serial."),
+    "routinator_last_update_start": Name("gauge", (), "Seconds since it began."),
     "routinator_last_update_done": Name("gauge", (), "Seconds since the last update."),
     "routinator_last_update_duration": Name("gauge", (), "Seconds that it took."),
     "routinator_ta_valid_vrps_total": Name("gauge", ("name",), "VRPs of each trust anchor."),
@@ -91,6 +96,18 @@ ROUTINATOR: dict[str, Name] = {
     "routinator_rtr_current_connections": Name("gauge", (), "Connected routers."),
     "routinator_rtr_bytes_read": Name("unknown", (), "Octets received in sessions."),
     "routinator_rtr_bytes_written": Name("unknown", (), "Octets sent in sessions."),
+    "routinator_http_connections": Name("unknown", (), "HTTP connections so far."),
+    "routinator_http_current_connections": Name("gauge", (), "HTTP clients that are connected."),
+    "routinator_http_requests": Name("unknown", (), "HTTP requests answered."),
+    "routinator_http_bytes_read": Name("unknown", (), "Octets received by HTTP."),
+    "routinator_http_bytes_written": Name("unknown", (), "Octets of bodies sent by HTTP."),
+    "routinator_rtr_client_connections": Name("gauge", ("addr",), "Sessions (with router_metrics)."),
+    "routinator_rtr_client_serial": Name("gauge", ("addr",), "Serial (with router_metrics)."),
+    "routinator_rtr_client_last_reset_seconds": Name("gauge", ("addr",), "Since its last full set."),
+    "routinator_rtr_client_reset_queries": Name("unknown", ("addr",), "Sessions that had a full set."),
+    "routinator_rtr_client_serial_queries": Name("unknown", ("addr",), "Other queries."),
+    "routinator_rtr_client_read_bytes": Name("unknown", ("addr",), "Octets received."),
+    "routinator_rtr_client_written_bytes": Name("unknown", ("addr",), "Octets sent."),
 }
 """Names of Routinator: with `metric_aliases = ["routinator"]`."""
 

@@ -6,17 +6,10 @@ import asyncio
 import importlib.metadata
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import accumulate
-from typing import Any
 
 import numpy as np
 from prometheus_client import CollectorRegistry
-from prometheus_client.core import (
-    CounterMetricFamily,
-    GaugeMetricFamily,
-    HistogramMetricFamily,
-    Metric,
-    UnknownMetricFamily,
-)
+from prometheus_client.core import HistogramMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
 from starlette.requests import Request
 from starlette.responses import Response
@@ -30,7 +23,9 @@ from rtr_server.threads import in_thread
 from rtr_server.transport.tally import Histogram
 from rtr_server.web import query
 from rtr_server.web.daemon import Daemon
+from rtr_server.web.families import Values, family, one
 from rtr_server.web.health import readiness
+from rtr_server.web.metric_aliases import aliases, octets
 from rtr_server.web.metric_names import ALL
 from rtr_server.web.protocol import Traffic
 from rtr_server.web.status import exceptions
@@ -38,9 +33,6 @@ from rtr_server.web.status import exceptions
 LAG_BOUNDS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
 LAG_INTERVAL = 0.25
 """Seconds between two looks at how late the event loop is."""
-
-Values = Mapping[Any, float]
-"""Tuples of label values to value."""
 
 
 class Meter:
@@ -85,8 +77,9 @@ def routes(daemon: Daemon, meter: Meter) -> Iterable[BaseRoute]:
             *_gauges(daemon, (await readiness(daemon)).ready),
             *await _sources(daemon),
             *_counters(daemon, meter, rows),
+            *_rib(daemon),
             *(_routers(rows) if daemon.config.http.router_metrics else ()),
-            *_aliases(daemon, rows),
+            *aliases(daemon, meter.traffic, rows, sum(meter.requests.values())),
         ]
         snapshot = Snapshot.empty() if daemon.served is None else daemon.served.snapshot
         encoder, media_type = choose_encoder(request.headers.get("accept", ""))
@@ -112,37 +105,6 @@ class _Fixed:
         yield from self._families
 
 
-_KINDS: dict[str, Any] = {
-    "gauge": GaugeMetricFamily,
-    "counter": CounterMetricFamily,
-    "unknown": UnknownMetricFamily,
-}
-
-
-def _family(name: str, values: Values) -> Metric:
-    """A family by its declared kind and labels."""
-    declared = ALL[name]
-    kinds: dict[str, Any] = {
-        "gauge": GaugeMetricFamily,
-        "counter": CounterMetricFamily,
-        "unknown": UnknownMetricFamily,
-    }
-    family = kinds[declared.kind](name, declared.meaning, labels=declared.labels)
-    for labels, value in values.items():
-        family.add_metric([_clean(label) for label in labels], value)
-    made: Metric = family
-    return made
-
-
-def _clean(label: str) -> str:
-    """Names come from files and peers: what is no UTF-8 must not spoil the page."""
-    return label.encode("utf-8", "replace").decode()
-
-
-def _one(name: str, value: float) -> Metric:
-    return _family(name, {(): value})
-
-
 def _histogram(name: str, seen: Histogram) -> Metric:
     bounds = [*map(str, seen.bounds), "+Inf"]
     family = HistogramMetricFamily(name, ALL[name].meaning)
@@ -155,35 +117,44 @@ def _by_anchor(daemon: Daemon, snapshot: Snapshot) -> Iterator[Metric]:
     names = snapshot.trust_anchors
     values: dict[tuple[str, ...], float] = {}
     totals: dict[tuple[str, ...], float] = {}
-    for family, columns in (("4", snapshot.ipv4), ("6", snapshot.ipv6)):
+    for version, columns in (("4", snapshot.ipv4), ("6", snapshot.ipv6)):
         found = np.bincount(columns.ta, minlength=len(names)).tolist()
         for name, count in zip(names, found, strict=True):
-            values[family, name] = count
+            values[version, name] = count
             totals[(name,)] = totals.get((name,), 0) + count
-    yield _family("rovkit_vrps", values)
+    yield family("rovkit_vrps", values)
     if "routinator" in daemon.config.http.metric_aliases:
-        yield _family("routinator_ta_valid_vrps_total", totals)
-        yield _family("routinator_ta_contributed_vrps_total", totals)
+        yield family("routinator_ta_valid_vrps_total", totals)
+        yield family("routinator_ta_contributed_vrps_total", totals)
 
 
 def _gauges(daemon: Daemon, ready: bool) -> Iterator[Metric]:
     snapshot = Snapshot.empty() if daemon.served is None else daemon.served.snapshot
-    yield _family("rovkit_build_info", {(importlib.metadata.version("rovkit"),): 1})
-    yield _one("rovkit_ready", ready)
-    yield _one("rovkit_aspas", len(snapshot.aspas))
-    yield _one("rovkit_router_keys", len(snapshot.router_keys))
+    yield family("rovkit_build_info", {(importlib.metadata.version("rovkit"),): 1})
+    yield one("rovkit_ready", ready)
+    yield one("rovkit_aspas", len(snapshot.aspas))
+    yield one("rovkit_router_keys", len(snapshot.router_keys))
     if daemon.served is not None:
-        yield _one("rovkit_serial", daemon.served.serial)
+        yield one("rovkit_serial", daemon.served.serial)
     age = daemon.age()
     if age is not None:
-        yield _one("rovkit_data_age_seconds", age)
+        yield one("rovkit_data_age_seconds", age)
     if daemon.changes:
         last = daemon.changes[0]
         stages = {(stage,): seconds for stage, seconds in {**last.stages, "serve": last.seconds}.items()}
-        yield _family("rovkit_update_stage_seconds", stages)
-    yield _one("rovkit_update_held", daemon.held()["held"] is not None)
+        yield family("rovkit_update_stage_seconds", stages)
+    yield one("rovkit_update_held", daemon.held()["held"] is not None)
     filtered, added = exceptions(daemon)
-    yield _family("rovkit_slurm_vrps", {("filtered",): filtered, ("added",): added})
+    yield family("rovkit_slurm_vrps", {("filtered",): filtered, ("added",): added})
+
+
+def _rib(daemon: Daemon) -> Iterator[Metric]:
+    status, table = daemon.rib.status(), daemon.rib.table
+    counts = {} if table is None else table.counts()
+    found = {(str(each), state): float(n) for each, states in counts.items() for state, n in states.items()}
+    ages = {} if status.made is None else {(): max(0.0, daemon.clock() - status.made)}
+    yield family("rovkit_rib_routes", found)
+    yield family("rovkit_rib_age_seconds", ages)
 
 
 async def _sources(daemon: Daemon) -> list[Metric]:
@@ -194,18 +165,11 @@ async def _sources(daemon: Daemon) -> list[Metric]:
     ages = {(row["name"],): now - row["as_of"] for row in rows if row.get("as_of") is not None}
     feed = daemon.updates.feed
     return [
-        _family("rovkit_source_usable", usable),
-        _family("rovkit_source_vrps", vrps),
-        _family("rovkit_source_age_seconds", ages),
-        _one("rovkit_loader_failures", feed.restarts if isinstance(feed, ProcessFeed) else 0),
+        family("rovkit_source_usable", usable),
+        family("rovkit_source_vrps", vrps),
+        family("rovkit_source_age_seconds", ages),
+        one("rovkit_loader_failures", feed.restarts if isinstance(feed, ProcessFeed) else 0),
     ]
-
-
-def _octets(daemon: Daemon, rows: list[SessionRow]) -> tuple[int, int]:
-    """Received and sent in all sessions, those that are over among them."""
-    tally = daemon.server.tally
-    received = tally.octets_in + sum(row.octets_in for row in rows)
-    return received, tally.octets_out + sum(row.octets_out for row in rows)
 
 
 def _single(counter: Mapping[str, int]) -> Values:
@@ -213,21 +177,21 @@ def _single(counter: Mapping[str, int]) -> Values:
 
 
 def _counters(daemon: Daemon, meter: Meter, rows: list[SessionRow]) -> Iterator[Metric]:
-    yield _family("rovkit_updates", _single(meter.updates))
-    yield _one("rovkit_announced_elements", meter.announced)
-    yield _one("rovkit_withdrawn_elements", meter.withdrawn)
-    yield _one("rovkit_expired_elements", meter.expired)
-    yield _one("rovkit_guard_holds", daemon.updates.guard.holds)
+    yield family("rovkit_updates", _single(meter.updates))
+    yield one("rovkit_announced_elements", meter.announced)
+    yield one("rovkit_withdrawn_elements", meter.withdrawn)
+    yield one("rovkit_expired_elements", meter.expired)
+    yield one("rovkit_guard_holds", daemon.updates.guard.holds)
     yield from _rtr(daemon, rows)
     yield _histogram("rovkit_event_loop_lag_seconds", meter.lag)
     traffic = meter.traffic
-    yield _one("rovkit_http_connections", sum(traffic.addresses.values()))
-    yield _one("rovkit_http_refused", traffic.refused)
-    yield _family("rovkit_http_timeouts", _single(traffic.timeouts))
+    yield one("rovkit_http_connections", sum(traffic.addresses.values()))
+    yield one("rovkit_http_refused", traffic.refused)
+    yield family("rovkit_http_timeouts", _single(traffic.timeouts))
     octets = {("in",): float(traffic.octets_in), ("out",): float(traffic.octets_out)}
-    yield _family("rovkit_http_octets", octets)
+    yield family("rovkit_http_octets", octets)
     requests = {(method, str(status)): count for (method, status), count in meter.requests.items()}
-    yield _family("rovkit_http_requests", requests)
+    yield family("rovkit_http_requests", requests)
 
 
 def _rtr(daemon: Daemon, rows: list[SessionRow]) -> Iterator[Metric]:
@@ -236,25 +200,25 @@ def _rtr(daemon: Daemon, rows: list[SessionRow]) -> Iterator[Metric]:
     for row in rows:
         key = ("none" if row.version is None else str(row.version), row.transport)
         sessions[key] = sessions.get(key, 0) + 1
-    received, sent = _octets(daemon, rows)
-    yield _family("rovkit_rtr_sessions", sessions)
-    yield _one("rovkit_rtr_sessions_ended", daemon.server.ledger.count)
-    yield _family("rovkit_rtr_closes", _single(tally.closed))
-    yield _family("rovkit_rtr_octets", {("in",): received, ("out",): sent})
-    yield _family("rovkit_rtr_queries", _single(tally.queries))
-    yield _family("rovkit_rtr_responses", _single(tally.responses))
-    yield _one("rovkit_rtr_payload_pdus", tally.payload_pdus)
-    yield _family("rovkit_rtr_resets", _single(tally.resets))
-    yield _one("rovkit_rtr_cache_resets", tally.cache_resets)
-    yield _one("rovkit_rtr_notifies", tally.notifies)
-    yield _family("rovkit_rtr_errors", {key: float(count) for key, count in tally.errors.items()})
+    received, sent = octets(daemon, rows)
+    yield family("rovkit_rtr_sessions", sessions)
+    yield one("rovkit_rtr_sessions_ended", daemon.server.ledger.count)
+    yield family("rovkit_rtr_closes", _single(tally.closed))
+    yield family("rovkit_rtr_octets", {("in",): received, ("out",): sent})
+    yield family("rovkit_rtr_queries", _single(tally.queries))
+    yield family("rovkit_rtr_responses", _single(tally.responses))
+    yield one("rovkit_rtr_payload_pdus", tally.payload_pdus)
+    yield family("rovkit_rtr_resets", _single(tally.resets))
+    yield one("rovkit_rtr_cache_resets", tally.cache_resets)
+    yield one("rovkit_rtr_notifies", tally.notifies)
+    yield family("rovkit_rtr_errors", {key: float(count) for key, count in tally.errors.items()})
     yield _histogram("rovkit_rtr_notify_lag_seconds", tally.notify_lag)
 
 
 def _routers(rows: list[SessionRow]) -> Iterator[Metric]:
     def stated(name: str, field: str) -> Metric:
         found = {(row.peer,): getattr(row, field) for row in rows}
-        return _family(name, {peer: value for peer, value in found.items() if value is not None})
+        return family(name, {peer: value for peer, value in found.items() if value is not None})
 
     yield stated("rovkit_router_serial", "serial")
     yield stated("rovkit_router_lag_seconds", "lag")
@@ -262,34 +226,4 @@ def _routers(rows: list[SessionRow]) -> Iterator[Metric]:
     yield stated("rovkit_router_reset_age_seconds", "reset_age")
     yield stated("rovkit_router_queries", "queries")
     octets = {(row.peer, "in"): float(row.octets_in) for row in rows}
-    yield _family("rovkit_router_octets", octets | {(row.peer, "out"): float(row.octets_out) for row in rows})
-
-
-def _aliases(daemon: Daemon, rows: list[SessionRow]) -> Iterator[Metric]:
-    aliases, served = daemon.config.http.metric_aliases, daemon.served
-    if served is None:
-        return
-    snapshot, path = served.snapshot, daemon.updates.feed.name
-    last = daemon.changes[0] if daemon.changes else None
-    if "stayrtr" in aliases:
-        families = {
-            ("ipv4", "filtered", path): len(snapshot.ipv4),
-            ("ipv6", "filtered", path): len(snapshot.ipv6),
-        }
-        yield _family("rpki_vrps", families)
-        objects = {("vrps",): len(snapshot), ("router_keys",): len(snapshot.router_keys)}
-        yield _family("rpki_objects", {**objects, ("aspas",): len(snapshot.aspas)})
-        yield _family("rpki_refresh", {(path,): served.made if last is None else last.time})
-        yield _family("rtr_clients", {("all",): len(rows)})
-        yield _one("rtr_serial", served.serial)
-    if "routinator" in aliases:
-        received, sent = _octets(daemon, rows)
-        done = served.made if last is None else last.time
-        yield _one("routinator_serial", served.serial)
-        yield _one("routinator_last_update_done", max(0.0, daemon.clock() - done))
-        seconds = 0.0 if last is None else last.seconds + sum(last.stages.values())
-        yield _one("routinator_last_update_duration", seconds)
-        yield _one("routinator_vrps_added_locally", exceptions(daemon)[1])
-        yield _one("routinator_rtr_current_connections", len(rows))
-        yield _one("routinator_rtr_bytes_read", received)
-        yield _one("routinator_rtr_bytes_written", sent)
+    yield family("rovkit_router_octets", octets | {(row.peer, "out"): float(row.octets_out) for row in rows})

@@ -46,7 +46,7 @@ def routes(daemon: Daemon) -> Iterable[BaseRoute]:
         query.arguments(request, ())
         return Response(version.partition("/")[2], media_type=TEXT)
 
-    async def clients(request: Request) -> Response:
+    async def addresses(request: Request) -> Response:
         query.arguments(request, ())
         rows = (await daemon.sessions()).sessions
         return Response(msgspec.json.encode([row.peer for row in rows]), media_type="application/json")
@@ -54,10 +54,10 @@ def routes(daemon: Daemon) -> Iterable[BaseRoute]:
     yield Route("/status", status)
     yield Route("/api/v1/status", api_status)
     yield Route("/version", just_version)
-    yield Route("/clients", clients)
+    yield Route("/clients", addresses)
 
 
-class _Client(msgspec.Struct):
+class Client(msgspec.Struct):
     """The sessions of one address together."""
 
     connections: int = 0
@@ -69,10 +69,11 @@ class _Client(msgspec.Struct):
     written: int = 0
 
 
-def _clients(rows: Iterable[SessionRow]) -> dict[str, _Client]:
-    found: dict[str, _Client] = {}
+def clients(rows: Iterable[SessionRow]) -> dict[str, Client]:
+    """By address."""
+    found: dict[str, Client] = {}
     for row in rows:
-        client = found.setdefault(Endpoint.parse(row.peer).host, _Client())
+        client = found.setdefault(Endpoint.parse(row.peer).host, Client())
         client.connections += 1
         client.serial = row.serial if client.serial is None else max(client.serial, row.serial or 0)
         ages = [age for age in (client.reset_age, row.reset_age) if age is not None]
@@ -117,7 +118,7 @@ def _lines(daemon: Daemon, served: Served, rows: list[SessionRow], version: str)
     yield f"rtr-data: {sent} bytes sent, {received} bytes received"
     if daemon.config.http.router_metrics:
         yield "rtr-clients:"
-        for address, client in _clients(rows).items():
+        for address, client in clients(rows).items():
             serial = "N/A" if client.serial is None else client.serial
             ago = "last-reset=N/A"
             if client.reset_age is not None:
@@ -169,7 +170,7 @@ def _document(daemon: Daemon, served: Served, rows: list[SessionRow], version: s
                 "read": client.read,
                 "written": client.written,
             }
-            for address, client in _clients(rows).items()
+            for address, client in clients(rows).items()
         }
     return {
         "version": version,
