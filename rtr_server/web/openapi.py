@@ -16,6 +16,7 @@ from starlette.routing import BaseRoute, Route
 
 from rtr_server.operate import MAX_ROWS
 from rtr_server.web import bulk, compare, query
+from rtr_server.web.api import MAX_DAYS
 from rtr_server.web.daemon import MAX_CHANGES, Daemon
 from rtr_server.web.problems import MEDIA_TYPE
 from rtr_server.web.selection import PARTS
@@ -115,6 +116,7 @@ def _paths() -> dict[str, Any]:
                 JSON,
                 _argument("prefix", PREFIX),
                 _argument("asn", ASN),
+                _argument("days", _number(1, MAX_DAYS)),
                 _argument("limit", _number(1, MAX_CHANGES)),
             )
         },

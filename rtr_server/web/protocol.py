@@ -19,9 +19,13 @@ REFUSAL = (
 
 
 class Traffic:
-    """What all connections have done so far, and how many there are from where."""
+    """What all connections have done so far, and how many there are from where; ``most`` there may be.
+
+    Half of the files that the process may open are left to routers, whatever [http] max_connections says.
+    """
 
     def __init__(self) -> None:
+        self.most = 1
         self.connections = 0
         self.refused = 0
         self.timeouts: Counter[str] = Counter()
@@ -59,7 +63,7 @@ class LimitedProtocol(H11Protocol):
     def _too_many(self) -> bool:
         local = self._host in ("127.0.0.1", "::1", "")
         most = self._settings.max_connections_per_address
-        return len(self.connections) >= self._settings.max_connections or (
+        return len(self.connections) >= self._traffic.most or (
             not local and self._traffic.addresses[self._host] >= most
         )
 

@@ -18,6 +18,7 @@ from rtr_server.logs import Throttle, event
 from rtr_server.transport.errors import TransportError
 from rtr_server.transport.limits import Bucket
 from rtr_server.transport.listen import Listener, bind
+from rtr_server.transport.server import room_for_files
 from rtr_server.transport.tls import server_context
 from rtr_server.web.protocol import LimitedProtocol, Traffic
 
@@ -42,6 +43,7 @@ class HttpServer:
         self._settings = settings
         self._traffic = traffic
         self._state = ServerState()
+        traffic.most = min(settings.max_connections, max(1, room_for_files() // 2))
         self._loop = asyncio.get_running_loop()
         self.tls = _context(settings)
         self._listener: Listener | None = None

@@ -1,8 +1,11 @@
 """Our own paths: what they answer, and what they refuse."""
 
+import time
+
 import pytest
 
 from rov import archive
+from rtr_server.web.pages import past
 from tests.web.conftest import vrp_set
 
 
@@ -130,35 +133,26 @@ def test_history_of_a_route_since_the_start(run_daemon):
         running.load(vrp_set(("10.0.0.0/8", 16, 2), ("192.0.2.0/24", 24, 1)))
         get = running.client.get
         found = get("/api/v1/history?prefix=10.0.0.0/8").json()
-        assert (found["from"], found["covering"], len(found["changes"])) == ("start", [VRP_2], 2)
-        assert [change["withdrawn"] for change in found["changes"]] == [[VRP_1], []]
+        assert (found["archive"], found["covering"]) == (False, ["10.0.0.0/8-16 AS2"])
+        assert [change["withdrawn"] for change in found["changes"]] == [["10.0.0.0/8-8 AS1"], []]
         found = get("/api/v1/history?prefix=10.0.0.0/8&asn=AS1").json()
         assert found["state"] == "invalid"
         assert [(change["before"], change["after"]) for change in found["changes"]] == [("valid", "invalid")]
-        assert get("/api/v1/history?prefix=198.51.100.0/24").json()["changes"] == []
+        assert get("/api/v1/history?prefix=198.51.100.0/24&limit=1").json()["changes"] == []
 
 
-def test_history_of_a_route_from_the_archive(run_daemon, tmp_path):
+def test_history_of_a_route_from_the_archive(run_daemon, tmp_path, monkeypatch):
     one, two = vrp_set(("10.0.0.0/8", 8, 1)), vrp_set(("10.0.0.0/8", 16, 2))
+    now = int(time.time())
     with run_daemon(two, {"state": {"directory": str(tmp_path)}}) as running:
-        (tmp_path / "history").mkdir()
+        get = running.client.get
         kept = archive.Archive(tmp_path / "history")
-        for time, serial, snapshot in ((1_700_000_000, 1, one), (1_700_000_600, 2, two)):
-            assert kept.append(snapshot, time=time, serial=serial, source="x.json")
-        found = running.client.get("/api/v1/history?prefix=10.0.0.0/8&asn=1").json()
-        assert (found["from"], found["state"]) == ("archive", "invalid")
-        assert found["changes"] == [
-            {
-                "time": 1_700_000_600,
-                "serial": 2,
-                "source": "x.json",
-                "why": "",
-                "withdrawn": [VRP_1],
-                "announced": [VRP_2],
-                "before": "valid",
-                "after": "invalid",
-            }
-        ]
-        for path in (tmp_path / "history").iterdir():
-            path.write_bytes(b"\x00" * 100)
-        assert running.client.get("/api/v1/history?prefix=10.0.0.0/8").status_code in (200, 503)
+        for when, serial, snapshot in ((now - 900, 1, one), (now - 600, 2, two)):
+            assert kept.append(snapshot, time=when, serial=serial, source="x.json")
+        found = get("/api/v1/history?prefix=10.0.0.0/8&asn=1&days=1").json()
+        assert (found["archive"], found["begins"], found["state"]) == (True, now - 900, "invalid")
+        (change,) = found["changes"]
+        assert (change["time"], change["serial"], change["before"]) == (now - 600, 2, "valid")
+        monkeypatch.setattr(past, "WAIT", 0.0)
+        answer = get("/api/v1/history?prefix=10.0.0.0/9")
+        assert (answer.status_code, "archive cannot be read" in answer.json()["detail"]) == (503, True)

@@ -144,6 +144,46 @@ def test_tls(run_daemon, tmp_path):
         assert httpx.get(f"{running.url}healthz", verify=context, trust_env=False).text == "ok\n"
 
 
+def test_a_reload_takes_the_certificate_that_is_there_now(run_daemon, tmp_path):
+    authority = trustme.CA()
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+
+    def renew():
+        certificate = authority.issue_cert("localhost", "127.0.0.1")
+        certificate.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
+        certificate.private_key_pem.write_to_path(tmp_path / "key.pem")
+
+    def serial(running):
+        with (
+            socket.create_connection(running.address) as plain,
+            context.wrap_socket(plain, server_hostname="localhost") as tls,
+        ):
+            return tls.getpeercert()["serialNumber"]
+
+    async def sighup():
+        running.cache.reload()
+        await running.cache._reloading
+
+    renew()
+    http = {"certificate": str(tmp_path / "cert.pem"), "key": str(tmp_path / "key.pem")}
+    path = tmp_path / "rtr-server.toml"
+    lines = [f'{name} = "{value}"' for name, value in http.items()]
+    path.write_text(
+        "\n".join(["[[listen]]", 'address = "127.0.0.1:0"', "[http]", 'listen = ["127.0.0.1:0"]', *lines])
+    )
+    with run_daemon(SMALL, {"http": http}, path=path) as running:
+        before = serial(running)
+        renew()
+        assert serial(running) == before
+        running.call(sighup)
+        after = serial(running)
+        assert after != before
+        (tmp_path / "key.pem").write_text("no key")
+        running.call(sighup)
+        assert serial(running) == after
+
+
 @pytest.mark.parametrize(
     "octets",
     [b"\x16\x03\x01\x00\xff\x00" * 10, b"GET / HTTQ/1.1\r\n\r\n", b"\x00" * 1000, b"GET /\r\n\r\n"],
