@@ -19,9 +19,37 @@ cdef struct Peer:
     uint8_t family    # 4 or 6; 0 for NO_PEER
 
 
-cdef class Peers:
-    cdef Peer* rows
-    cdef uint32_t* slots
-    cdef readonly uint32_t count
+cdef struct PeerTable:
+    Peer* rows        # by number
+    uint32_t* slots   # numbers, found by hashing
+    uint32_t count
 
-    cdef uint32_t number(self, const Peer* peer) noexcept nogil
+
+cdef class Peers:
+    cdef PeerTable table
+
+
+cdef inline bint same(const Peer* a, const Peer* b) noexcept nogil:
+    return a.high == b.high and a.low == b.low and a.asn == b.asn and a.family == b.family
+
+
+cdef inline uint32_t slot_of(const Peer* peer) noexcept nogil:
+    """Where to look first; multiplication by odd constants spreads addresses that differ in few bits."""
+    cdef uint64_t h = (peer.high ^ (peer.low >> 7)) * <uint64_t>0x9E3779B97F4A7C15
+    h = (h ^ (h >> 29) ^ peer.asn ^ peer.low) * <uint64_t>0xBF58476D1CE4E5B9
+    return <uint32_t>(h >> 40) % <uint32_t>SLOTS
+
+
+cdef inline uint32_t number_of(PeerTable* t, const Peer* peer) noexcept nogil:
+    """The number of a peer, a new one if it has none yet; NO_PEER when there are too many."""
+    cdef uint32_t slot = slot_of(peer)
+    while t.slots[slot]:
+        if same(&t.rows[t.slots[slot]], peer):
+            return t.slots[slot]
+        slot = (slot + 1) % <uint32_t>SLOTS
+    if t.count == MAX_PEERS:
+        return NO_PEER
+    t.rows[t.count] = peer[0]
+    t.slots[slot] = t.count
+    t.count += 1
+    return t.count - 1

@@ -8,7 +8,7 @@ cimport cython
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memchr, memcmp, memcpy
 
-from rov._mrt_peers cimport NO_PEER, Peer, Peers
+from rov._mrt_peers cimport NO_PEER, Peer, Peers, number_of
 from rov._mrt_rows cimport AS_SET, EMPTY_PATH, WITHDRAWN, Row, Rows, empty_rows, free_rows, put_row, take_rows
 from rov._prefix cimport PARSE_HOST_BITS, PARSE_OK, ParsedPrefix, ParseFault, parse_prefix
 
@@ -335,7 +335,7 @@ cdef class LineParser:
         if self.at.peer >= 0:
             if not read_peer(fields[self.at.peer], fields[self.at.peer_as], &peer):
                 return FAULT_PEER
-            row.peer = self.peers.number(&peer)
+            row.peer = number_of(&self.peers.table, &peer)
         if row.flags == WITHDRAWN:
             self.rows += 1
             return FAULT_NONE if self.put(&row) else FAULT_MEMORY

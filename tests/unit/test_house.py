@@ -20,7 +20,8 @@ OWN_IMPORT = re.compile(r"^\s*(?:from|cimport|import)\s+((?:rov|rtr_server)[\w.]
 
 INTEGERS_ONLY = {"_nesting",
     "_trie", "_trie_build", "_trie_leaves", "_trie_ranges", "_columns", "_routes", "_aspa",
-    "_cursor", "_mrt", "_mrt_attributes", "_mrt_peers", "_mrt_prefixes", "_mrt_routes", "_mrt_rows",
+    "_cursor", "_mrt", "_mrt_attributes", "_mrt_format", "_mrt_peers", "_mrt_prefixes", "_mrt_routes",
+    "_mrt_rows", "_mrt_sink", "_mrt_tables", "_mrt_updates",
     "_rib_text",
 }  # fmt: skip
 """Extensions that know integers and buffers, and no types or errors of ours."""
