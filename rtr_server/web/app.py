@@ -39,6 +39,7 @@ class Web:
     """
 
     def __init__(self, daemon: Daemon, traffic: Traffic) -> None:
+        daemon.traffic = traffic
         daemon.kitchen = Kitchen(daemon.config.http.heavy, daemon.config.http.cache)
         self.meter = metrics.Meter(daemon, traffic)
         routes = [route for module in MODULES for route in module.routes(daemon)]

@@ -28,6 +28,7 @@ from rtr_server.web.rib import Rib
 
 if TYPE_CHECKING:
     from rtr_server.web.answers import Kitchen
+    from rtr_server.web.protocol import Traffic
 
 log = logging.getLogger(__name__)
 
@@ -100,6 +101,8 @@ class Daemon:
         """Called when HTTP is about to end: answers that would last for ever end themselves."""
         self.kitchen: Kitchen
         """Where large answers are made and kept, all under one bound; set by ``Web``."""
+        self.traffic: Traffic
+        """What HTTP clients have done so far; set by ``Web``."""
         self._sessions = sessions
         self._operate = Operate(updates)
         self._news = asyncio.Event()

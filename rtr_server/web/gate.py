@@ -67,6 +67,7 @@ class Gate:
             self.current -= 1
             method = scope["method"] if scope["method"] in METHODS else "other"
             self.requests[method, status] += 1
+            self._traffic.requests += 1
 
     def _bears(self, scope: Scope) -> bool:
         assert self._token is not None, "asked where there is one"

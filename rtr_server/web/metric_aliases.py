@@ -13,7 +13,7 @@ from rtr_server.web.protocol import Traffic
 from rtr_server.web.status import clients, exceptions
 
 
-def aliases(daemon: Daemon, traffic: Traffic, rows: list[SessionRow], requests: int) -> Iterator[Metric]:
+def aliases(daemon: Daemon, traffic: Traffic, rows: list[SessionRow]) -> Iterator[Metric]:
     """Those that [http] metric_aliases asks for; none before the first data."""
     wanted, served = daemon.config.http.metric_aliases, daemon.served
     if served is None:
@@ -22,7 +22,7 @@ def aliases(daemon: Daemon, traffic: Traffic, rows: list[SessionRow], requests: 
         yield from _stayrtr(daemon, served, rows)
     if "routinator" in wanted:
         yield from _routinator(daemon, served, rows)
-        yield from _routinator_http(traffic, requests)
+        yield from _routinator_http(traffic)
         if daemon.config.http.router_metrics:
             yield from _routinator_clients(rows)
 
@@ -69,10 +69,10 @@ def _routinator(daemon: Daemon, served: Served, rows: list[SessionRow]) -> Itera
     yield one("routinator_rtr_bytes_written", sent)
 
 
-def _routinator_http(traffic: Traffic, requests: int) -> Iterator[Metric]:
+def _routinator_http(traffic: Traffic) -> Iterator[Metric]:
     yield one("routinator_http_connections", traffic.connections)
-    yield one("routinator_http_current_connections", sum(traffic.addresses.values()))
-    yield one("routinator_http_requests", requests)
+    yield one("routinator_http_current_connections", traffic.current)
+    yield one("routinator_http_requests", traffic.requests)
     yield one("routinator_http_bytes_read", traffic.octets_in)
     yield one("routinator_http_bytes_written", traffic.octets_out)
 

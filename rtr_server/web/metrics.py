@@ -79,7 +79,7 @@ def routes(daemon: Daemon, meter: Meter) -> Iterable[BaseRoute]:
             *_counters(daemon, meter, rows),
             *_rib(daemon),
             *(_routers(rows) if daemon.config.http.router_metrics else ()),
-            *aliases(daemon, meter.traffic, rows, sum(meter.requests.values())),
+            *aliases(daemon, meter.traffic, rows),
         ]
         snapshot = Snapshot.empty() if daemon.served is None else daemon.served.snapshot
         encoder, media_type = choose_encoder(request.headers.get("accept", ""))
@@ -185,7 +185,7 @@ def _counters(daemon: Daemon, meter: Meter, rows: list[SessionRow]) -> Iterator[
     yield from _rtr(daemon, rows)
     yield _histogram("rovkit_event_loop_lag_seconds", meter.lag)
     traffic = meter.traffic
-    yield one("rovkit_http_connections", sum(traffic.addresses.values()))
+    yield one("rovkit_http_connections", traffic.current)
     yield one("rovkit_http_refused", traffic.refused)
     yield family("rovkit_http_timeouts", _single(traffic.timeouts))
     octets = {("in",): float(traffic.octets_in), ("out",): float(traffic.octets_out)}

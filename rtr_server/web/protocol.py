@@ -27,11 +27,17 @@ class Traffic:
     def __init__(self) -> None:
         self.most = 1
         self.connections = 0
+        self.requests = 0
         self.refused = 0
         self.timeouts: Counter[str] = Counter()
         self.octets_in = 0
         self.octets_out = 0
         self.addresses: Counter[str] = Counter()
+
+    @property
+    def current(self) -> int:
+        """Clients that are connected."""
+        return sum(self.addresses.values())
 
 
 class LimitedProtocol(H11Protocol):

@@ -128,6 +128,10 @@ def _lines(daemon: Daemon, served: Served, rows: list[SessionRow], version: str)
                 f"reset-queries={client.resets}, serial-queries={client.queries - client.resets}, "
                 f"read={client.read}, written={client.written}"
             )
+    traffic = daemon.traffic
+    yield f"http-connections: {traffic.connections} total, {traffic.current} current"
+    yield f"http-requests: {traffic.requests}"
+    yield f"http-data: {traffic.octets_out} bytes sent, {traffic.octets_in} bytes received"
 
 
 def _payload(total: int, *, origins: bool) -> dict[str, int]:
@@ -188,6 +192,13 @@ def _document(daemon: Daemon, served: Served, rows: list[SessionRow], version: s
         "rrdp": {},
         "pubPointIssues": {},
         "rtr": rtr,
+        "http": {
+            "totalConnections": daemon.traffic.connections,
+            "currentConnections": daemon.traffic.current,
+            "requests": daemon.traffic.requests,
+            "bytesRead": daemon.traffic.octets_in,
+            "bytesWritten": daemon.traffic.octets_out,
+        },
     }
 
 

@@ -278,6 +278,11 @@ def test_summary_status_version_clients(small):
     assert found["serial"] == small.daemon.served.serial
     assert found["payload"]["routeOriginsIPv4"]["final"] == 4
     assert found["tals"]["ripe"]["vrpsFinal"] == 3
+    http = found["http"]
+    assert http["currentConnections"] == 1
+    assert http["totalConnections"] >= 1 < http["requests"]
+    assert http["bytesRead"] > 100 < http["bytesWritten"]
+    assert status["http-requests"].strip().isdecimal()
     assert small.client.get("/version").text == found["version"].split("/")[1]
     with socket.create_connection(tuple(small.cache.endpoints[0])) as router:
         small.until(lambda: small.cache._server.connections)
