@@ -32,4 +32,7 @@ def test_no_input_breaks_the_rules(tmp_path):
     saved = [shutil.copy(path, HERE) for path in tmp_path.glob("crash-*")]
     assert ended.returncode == 0, f"{ended.stderr[-3000:]}\ninput kept as {saved}"
     executed = [line for line in ended.stderr.splitlines() if "number_of_executed_units" in line]
-    assert int(executed[0].split()[-1]) > 1000, ended.stderr[-1000:]
+    # More than the corpus: it is not measured how fast a busy machine is.
+    assert int(executed[0].split()[-1]) > 2 * len(list((HERE / "corpus" / "rtr").iterdir())), ended.stderr[
+        -1000:
+    ]
