@@ -107,8 +107,12 @@ def test_the_life_of_a_cache(client, start, start_cache, vrp_file, tmp_path):
 
 SAMPLE = 1000
 
+PATIENCE = 240
+"""Seconds for three routers to take a set of this size each, at once, on a machine that others use, too."""
+
 
 @pytest.mark.realdata
+@pytest.mark.timeout(4 * PATIENCE)
 def test_the_real_set_and_the_next(start, start_cache, first_set, second_set, first_texts, second_texts):
     """Three routers of one cache, side by side: their tables of this size are read once, as that is slow.
 
@@ -126,11 +130,13 @@ def test_the_real_set_and_the_next(start, start_cache, first_set, second_set, fi
     if not routers:
         raise absent
     for client, router in routers.items():
-        wait_until(partial(router.has, first_texts), f"{client} has as many VRPs as the first set")
+        wait_until(partial(router.has, first_texts), f"{client} has as many VRPs as the first set", PATIENCE)
         assert router.holds(first_texts), client
     cache.replace(second_set)
     for client, router in routers.items():
-        wait_until(partial(router.has, second_texts), f"{client} has as many VRPs as the second set")
+        wait_until(
+            partial(router.has, second_texts), f"{client} has as many VRPs as the second set", PATIENCE
+        )
 
 
 def restart(cache, content, router, forget=None):
