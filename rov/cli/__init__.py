@@ -42,6 +42,7 @@ SUBCOMMANDS = {
     "suggest": "rov.cli.suggest:suggest_command",
     "synth": "rov.cli.synth:synth_group",
     "validate": "rov.cli.validate:validate",
+    "watch": "rov.cli.watch:watch",
     "whatif": "rov.cli.whatif:whatif",
 }
 """Each subcommand as MODULE:NAME: ``rov validate`` need not wait for what only ``rov audit`` imports."""

@@ -1,0 +1,174 @@
+"""Routes: what each peer has for each prefix, in columns sorted by a key, updated batch by batch."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from rov.errors import ArgumentError
+from rov.routes import RouteBatch
+from rov.types import Family, State
+
+GONE = 3
+"""State of a route that was withdrawn; its row stays, as it often comes back."""
+
+MAX_ROUTES = 1 << 26
+"""Routes of all peers of one family: sixty full tables."""
+
+PEER_BITS = 24
+
+LENGTH_BITS = 6
+
+U8 = npt.NDArray[np.uint64]
+
+
+class Routes:
+    """One family. ``keys`` are uint64: number of the prefix, then number of the peer.
+
+    >>> table = Routes(4)
+    >>> changed = table.put(RouteBatch.ipv4([1 << 24], [8], [64496]), np.array([2], np.uint8), np.array([0]))
+    >>> changed.tolist()
+    [[0, 3, 0]]
+    """
+
+    def __init__(self, family: Family) -> None:
+        self.family = family
+        self.keys: U8 = np.empty(0, np.uint64)
+        self.origins = np.empty(0, np.uint32)
+        self.states = np.empty(0, np.uint8)
+        self._numbers: dict[tuple[int, int, int], int] = {}
+        self._high: list[int] = []
+        self._low: list[int] = []
+        self._lengths: list[int] = []
+
+    @classmethod
+    def of(cls, family: Family, columns: dict[str, Any]) -> Self:
+        """What ``columns`` gave; ArgumentError if they do not fit each other.
+
+        >>> len(Routes.of(4, Routes(4).columns()))
+        0
+        """
+        table = cls(family)
+        table.keys, table.origins = columns["keys"].astype(np.uint64), columns["origins"].astype(np.uint32)
+        table.states = columns["states"].astype(np.uint8)
+        high, low = columns["high"].tolist(), columns["low"].tolist()
+        for number in zip(high, low, columns["lengths"].tolist(), strict=True):
+            table._number(number)
+        count = len(table.keys)
+        last = int(table.keys[-1] >> np.uint64(PEER_BITS)) if count else -1
+        beyond = last >= (1 << 32 + LENGTH_BITS if family == 4 else len(high))
+        if beyond or not len(table.origins) == len(table.states) == count:
+            raise ArgumentError("columns of different length, or without their prefixes")
+        return table
+
+    def columns(self) -> dict[str, npt.NDArray[Any]]:
+        """All that it is made of, as columns.
+
+        >>> sorted(Routes(6).columns())
+        ['high', 'keys', 'lengths', 'low', 'origins', 'states']
+        """
+        return {
+            "keys": self.keys,
+            "origins": self.origins,
+            "states": self.states,
+            "high": np.array(self._high, np.uint64),
+            "low": np.array(self._low, np.uint64),
+            "lengths": np.array(self._lengths, np.uint8),
+        }
+
+    def __len__(self) -> int:
+        return int((self.states != GONE).sum())
+
+    def _number(self, key: tuple[int, int, int]) -> int:
+        number = self._numbers.setdefault(key, len(self._high))
+        if number == len(self._high):
+            for column, value in zip((self._high, self._low, self._lengths), key, strict=True):
+                column.append(value)
+        return number
+
+    def _prefix_numbers(self, routes: RouteBatch) -> U8:
+        """The number of each prefix: of IPv4 address and length, of IPv6 in the order in which they came."""
+        if self.family == 4:
+            return routes.addresses.astype(np.uint64) << np.uint64(LENGTH_BITS) | routes.lengths
+        order = np.lexsort((routes.lengths, routes.addresses[:, 1], routes.addresses[:, 0]))
+        columns = [
+            routes.addresses[order, 0],
+            routes.addresses[order, 1],
+            routes.lengths[order].astype(np.uint64),
+        ]
+        new = np.ones(len(order), np.bool_)
+        new[1:] = np.logical_or.reduce([column[1:] != column[:-1] for column in columns])
+        place = np.empty(len(order), np.int64)
+        place[order] = np.cumsum(new) - 1
+        found = zip(*(column[new].tolist() for column in columns), strict=True)
+        numbers: U8 = np.array([self._number(key) for key in found], np.uint64)
+        return numbers[place] if len(numbers) else numbers
+
+    def put(self, routes: RouteBatch, states: npt.NDArray[np.uint8], peers: Any) -> npt.NDArray[np.int64]:
+        """Take routes with their states in their order: of one peer and prefix the last stays.
+
+        Rows (row, old state, old origin), int64 [n, 3], of what became, is or was invalid.
+        """
+        keys = self._prefix_numbers(routes) << np.uint64(PEER_BITS) | np.asarray(peers, np.uint64)
+        order = np.argsort(keys, kind="stable")
+        last = np.ones(len(order), np.bool_)
+        last[:-1] = keys[order][1:] != keys[order][:-1]
+        picked = order[last]
+        keys, states, origins = keys[picked], states[picked], routes.origins[picked]
+        at = np.searchsorted(self.keys, keys)
+        there = at < len(self.keys)
+        there[there] = self.keys[at[there]] == keys[there]
+        fresh = ~there & (states != GONE)
+        if fresh.any():
+            if len(self.keys) + int(fresh.sum()) > MAX_ROUTES:
+                raise ArgumentError(f"more than {MAX_ROUTES:,} routes of all peers")
+            where = at[fresh]
+            self.keys = np.insert(self.keys, where, keys[fresh])
+            self.origins = np.insert(self.origins, where, 0)
+            self.states = np.insert(self.states, where, GONE)
+        known = there | fresh
+        rows = np.searchsorted(self.keys, keys[known])
+        old_states, old_origins = self.states[rows], self.origins[rows]
+        self.states[rows] = states[known]
+        # a route that is gone keeps its origin, to tell who comes back
+        self.origins[rows] = np.where(states[known] == GONE, old_origins, origins[known])
+        return self._changed(rows, old_states, old_origins)
+
+    def judge(self, rows: npt.NDArray[np.int64], states: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
+        """Other states of rows, as ``put`` tells them."""
+        old_states, old_origins = self.states[rows], self.origins[rows]
+        self.states[rows] = states
+        return self._changed(rows, old_states, old_origins)
+
+    def drop(self, peers: list[int]) -> npt.NDArray[np.int64]:
+        """All routes of some peers are gone, as ``put`` tells it."""
+        mine = np.isin(self.keys & np.uint64((1 << PEER_BITS) - 1), np.array(peers, np.uint64))
+        rows = np.flatnonzero(mine & (self.states != GONE))
+        return self.judge(rows, np.full(len(rows), GONE, np.uint8))
+
+    def _changed(self, rows: Any, old_states: Any, old_origins: Any) -> npt.NDArray[np.int64]:
+        now = self.states[rows]
+        differs = (now != old_states) | (self.origins[rows] != old_origins)
+        touched = differs & ((now == State.INVALID) | (old_states == State.INVALID))
+        return np.stack([rows[touched], old_states[touched], old_origins[touched]], axis=1).astype(np.int64)
+
+    def key(self, row: int) -> tuple[int, int, int]:
+        """Address, length, and the number of the peer of a row."""
+        number, peer = divmod(int(self.keys[row]), 1 << PEER_BITS)
+        if self.family == 4:
+            return number >> LENGTH_BITS, number & (1 << LENGTH_BITS) - 1, peer
+        return self._high[number] << 64 | self._low[number], self._lengths[number], peer
+
+    def routes(self, rows: npt.NDArray[np.int64] | None = None) -> RouteBatch:
+        """The routes of rows, or all, in their order."""
+        keys, origins = (self.keys, self.origins) if rows is None else (self.keys[rows], self.origins[rows])
+        numbers = keys >> np.uint64(PEER_BITS)
+        if self.family == 4:
+            addresses = (numbers >> np.uint64(LENGTH_BITS)).astype(np.uint32)
+            lengths = (numbers & np.uint64((1 << LENGTH_BITS) - 1)).astype(np.uint8)
+            return RouteBatch.ipv4(addresses, lengths, origins)
+        high, low = np.array(self._high, np.uint64), np.array(self._low, np.uint64)
+        words = np.stack([high[numbers], low[numbers]], axis=1)
+        return RouteBatch.ipv6(words, np.array(self._lengths, np.uint8)[numbers], origins)

@@ -1,0 +1,283 @@
+"""``rov watch``: updates judged as they come, against a plain count; BMP, files, a restart, HTTP."""
+
+import http.server
+import json
+import struct
+import threading
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rov import ArgumentError, Prefix, Snapshot, State, Vrp, VrpIndex
+from rov.cli import main
+from rov.live.bmp import MAX_MESSAGE, Bmp, PeerDown
+from rov.live.monitor import Monitor, Update
+from rov.live.ris import updates_of
+from rov.rib import Peer
+from tests import mrt_writer as mrt
+from tests.unit.test_incidents import heard
+
+PREFIXES = [
+    Prefix.parse(text) for text in ("1.0.0.0/8", "1.0.0.0/9", "2.0.0.0/8", "2001:db8::/32", "2001:db8::/33")
+]
+PEERS = [Peer(Prefix.parse(f"192.0.2.{n}/32"), 64600 + n) for n in range(1, 4)]
+UPDATES = st.lists(
+    st.builds(
+        Update,
+        st.sampled_from(PREFIXES),
+        st.sampled_from([None, 0, 1, 2]),
+        st.sampled_from(PEERS),
+        st.just(7),
+    ),
+    max_size=12,
+)
+VRPS = st.lists(
+    st.builds(lambda p, more, asn: Vrp(p, p.length + more, asn), st.sampled_from(PREFIXES), st.integers(0, 1),
+              st.integers(0, 2)), max_size=4,
+)  # fmt: skip
+
+
+def index(vrps):
+    return VrpIndex(Snapshot.from_vrps(vrps))
+
+
+@given(st.lists(st.tuples(UPDATES, VRPS, st.booleans()), max_size=5))
+def test_alerts_add_up_to_what_is_invalid(steps):
+    """After each batch, change of VRPs or lost session, alerts have told what a plain count finds invalid."""
+    monitor, routes, vrps, told = Monitor(index([])), {}, [], set()
+
+    def check(alerts):
+        for alert in alerts:
+            key = alert.prefix, alert.origin
+            assert (key in told) == (alert.event == "cleared")
+            told.symmetric_difference_update({key})
+        now = index(vrps)
+        invalid = {
+            (str(prefix), origin)
+            for (prefix, _), origin in routes.items()
+            if now.validate(prefix, origin) == State.INVALID
+        }
+        assert told == invalid
+        assert (len(monitor), monitor.invalid) == (len(routes), len(invalid))
+
+    for updates, other, lost in steps:
+        for update in updates:
+            routes.pop((update.prefix, update.peer), None)
+            if update.origin is not None:
+                routes[update.prefix, update.peer] = update.origin
+        check(monitor.take(updates))
+        vrps = other
+        check(monitor.replace(index(vrps), 8))
+        if lost:
+            routes = {key: origin for key, origin in routes.items() if key[1] != PEERS[0]}
+            check(monitor.drop("192.0.2.1", 64601, 9))
+
+
+@given(UPDATES, VRPS, VRPS)
+def test_a_restart_goes_on_from_there(updates, vrps, other):
+    import tempfile
+    from pathlib import Path
+
+    monitor = Monitor(index(vrps))
+    monitor.take(updates)
+    with tempfile.TemporaryDirectory() as directory:
+        monitor.save(Path(directory, "state"), ["a"])
+        again = Monitor(index(other))
+        done, alerts = again.load(Path(directory, "state"), 9)
+    assert done == ["a"]
+    same = monitor.replace(index(other), 9)
+    assert {(a.event, a.prefix, a.origin) for a in alerts} == {(a.event, a.prefix, a.origin) for a in same}
+    assert (len(again), again.invalid) == (len(monitor), monitor.invalid)
+
+
+def bmp(kind, body, *, flags=0, peer_kind=0, peer="192.0.2.1", asn=64601):
+    """RFC 7854 §4.1, §4.2."""
+    packed = bytes(12) + bytes(map(int, peer.split(".")))
+    head = struct.pack(">BBQ16sI4sII", peer_kind, flags, 0, packed, asn, bytes(4), 1_700_000_000, 0)
+    return struct.pack(">BIB", 3, 6 + len(head) + len(body), kind) + head + body
+
+
+ANNOUNCED = mrt.message(mrt.update(mrt.prefix("1.0.0.0/9"), mrt.path(64601, 3333)))
+
+
+def test_bmp_in_whatever_pieces():
+    said = struct.pack(">BIB", 3, 6, 4) + bmp(0, ANNOUNCED) + bmp(2, b"\1") + bmp(0, ANNOUNCED)
+    for size in (1, 7, len(said)):
+        session, found = Bmp(), []
+        for at in range(0, len(said), size):
+            session.receive_data(said[at : at + size])
+            found += session.take()
+        assert [isinstance(one, PeerDown) for one in found] == [False, True, False]
+        assert found[0] == mrt.bgp4mp(4, ANNOUNCED, "192.0.2.1", 64601, size=4).replace(
+            (65000).to_bytes(4, "big"), bytes(4), 1
+        )
+        assert found[1] == PeerDown("192.0.2.1", 64601)
+        assert session.passed == 1
+
+
+@pytest.mark.parametrize(
+    "octets",
+    [
+        b"\2" + bytes(5),
+        struct.pack(">BIB", 3, MAX_MESSAGE + 1, 0),
+        struct.pack(">BIB", 3, 5, 0),
+        struct.pack(">BIB", 3, 9, 0) + bytes(3),
+    ],
+)
+def test_what_is_no_bmp(octets):
+    with pytest.raises(ArgumentError, match="BMP"):
+        Bmp().receive_data(octets)
+
+
+def test_adj_rib_out_is_passed_over():
+    session = Bmp()
+    session.receive_data(bmp(0, ANNOUNCED, flags=0x10))
+    assert (session.take(), session.passed) == ([], 1)
+
+
+RIS = {"type": "ris_message", "data": {
+    "timestamp": 1.9, "peer": "2001:db8::7", "peer_asn": "64601", "path": [64601, [1, 2]], "type": "UPDATE",
+    "announcements": [{"next_hop": "::", "prefixes": ["1.0.0.0/8", "2001:db8::/32"]}],
+    "withdrawals": ["2.0.0.0/8"]}}  # fmt: skip
+
+
+def test_ris_live_lines():
+    lines = [
+        json.dumps(RIS).encode(),
+        b"",
+        b"{",
+        b'{"type":"ris_error","data":{"message":"x"}}',
+        b'{"data":7}',
+    ]
+    found, bad = updates_of(lines)
+    assert [(str(one.prefix), one.origin, one.time) for one in found] == [
+        ("2.0.0.0/8", None, 1),
+        ("1.0.0.0/8", 0, 1),
+        ("2001:db8::/32", 0, 1),
+    ]
+    assert bad == 2
+    wrong = json.loads(json.dumps(RIS))
+    wrong["data"]["announcements"][0]["prefixes"] = ["1.0.0.1/8"]
+    assert updates_of([json.dumps(wrong).encode()]) == ([], 1)
+
+
+@pytest.fixture
+def watch(tmp_path, capsys):
+    index([Vrp(Prefix.parse("1.0.0.0/8"), 8, 3333)]).snapshot.save(tmp_path / "vrps")
+
+    def run(*words):
+        code = main([*map(str, ["watch", "--vrps", tmp_path / "vrps", "--once", *words])])
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return run
+
+
+def test_files_of_a_directory_and_a_restart(watch, tmp_path):
+    updates = tmp_path / "updates"
+    updates.mkdir()
+    (updates / "1.mrt").write_bytes(heard(0, 64601, "1.0.7.0/24", 666) + heard(1, 64602, "1.0.7.0/24", 666))
+    (updates / ".hidden").write_bytes(b"no dump")
+    code, out, err = watch(updates, "--state", tmp_path / "state", "--fail-on", "alert")
+    (alert,) = map(json.loads, out.splitlines())
+    assert (code, alert["event"], alert["cause"], alert["prefix"], alert["origin"]) == (
+        1, "invalid", "update", "1.0.7.0/24", 666,
+    )  # fmt: skip
+    assert (alert["reason"], alert["vrps"], alert["peer_as"]) == ("asn", ["1.0.0.0/8-8 AS3333"], 64601)
+    assert "2 updates, 2 routes, 1 invalid, 1 alerts" in err
+    # nothing is told twice, and the other peer's withdrawal clears it
+    assert watch(updates, "--state", tmp_path / "state")[:2] == (0, "")
+    (updates / "2.mrt").write_bytes(heard(9, 64601, "1.0.7.0/24"))
+    assert watch(updates, "--state", tmp_path / "state")[1] == ""
+    (updates / "3.mrt").write_bytes(heard(10, 64602, "1.0.7.0/24"))
+    (alert,) = map(json.loads, watch(updates, "--state", tmp_path / "state")[1].splitlines())
+    assert (alert["event"], alert["state"]) == ("cleared", "gone")
+
+
+def test_vrps_that_changed_while_it_was_down(watch, tmp_path):
+    (tmp_path / "u").write_bytes(heard(0, 64601, "1.0.7.0/24", 666) + heard(0, 64601, "3.0.0.0/8", 666))
+    watch(tmp_path / "u", "--state", tmp_path / "state")
+    index([Vrp(Prefix.parse("3.0.0.0/8"), 8, 9)]).snapshot.save(tmp_path / "vrps")
+    alerts = [
+        json.loads(line) for line in watch(tmp_path / "u", "--state", tmp_path / "state")[1].splitlines()
+    ]
+    assert {(one["event"], one["cause"], one["prefix"], one["state"]) for one in alerts} == {
+        ("cleared", "vrps", "1.0.7.0/24", "not_found"),
+        ("invalid", "vrps", "3.0.0.0/8", "invalid"),
+    }
+
+
+def test_mail_filters_and_a_webhook(watch, tmp_path):
+    (tmp_path / "u").write_bytes(heard(0, 64601, "1.0.7.0/24", 666) + heard(0, 64601, "1.1.7.0/24", 667))
+    _, out, _ = watch(tmp_path / "u", "--format", "mail", "--asn", "666")
+    assert out.startswith("Subject: rov: 1.0.7.0/24 AS666 invalid\n\n2023-11-14 22:13:20 UTC")
+    assert "VRP 1.0.0.0/8-8 AS3333" in out
+    assert "1.1.7.0/24" not in out
+    assert len(watch(tmp_path / "u", "--asn", "3333")[1].splitlines()) == 2, "the holder hears of both"
+    assert len(watch(tmp_path / "u", "--prefix", "1.1.0.0/16")[1].splitlines()) == 1
+    got = []
+
+    class Receiver(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            got.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Receiver) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        watch(tmp_path / "u", "--webhook", f"http://127.0.0.1:{server.server_port}/")
+        server.shutdown()
+        thread.join()
+    assert sorted(alert["origin"] for alert in got[0]) == [666, 667]
+    code, out, err = watch(tmp_path / "u", "--webhook", f"http://127.0.0.1:{server.server_port}/")
+    assert (code, len(out.splitlines()), "alerts were not taken" in err) == (0, 2, True)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "expected SOURCE or --bmp"),
+        (["/nonexistent"], "there is no such file or directory"),
+        (["--bmp", "x"], "expected ADDRESS:PORT"),
+        (["-", "--webhook", "file:///etc/passwd"], "expected a URL of http or https"),
+    ],
+)
+def test_wrong_usage(watch, words, said):
+    code, _, err = watch(*words)
+    assert (code, said in err) == (2, True)
+
+
+def test_a_state_that_is_none(watch, tmp_path):
+    (tmp_path / "state").write_bytes(b"PK\3\4 nothing")
+    (tmp_path / "u").write_bytes(heard(0, 64601, "1.0.7.0/24", 666))
+    code, _, err = watch(tmp_path / "u", "--state", tmp_path / "state")
+    assert (code, "expected a state of rov watch" in err) == (2, True)
+
+
+@pytest.mark.realdata
+def test_real_updates_end_as_their_table_does(data, first_snapshot, tmp_path, capsys):
+    """The invalid routes that stand at the end, by a count in plain Python over the same dump."""
+    from rov import rib
+
+    name = data("mrt/ris.rrc06.updates.1427846400.gz")
+    now, monitor, routes = VrpIndex(first_snapshot), Monitor(VrpIndex(first_snapshot)), {}
+    with rib.open(name) as dump:
+        for batch in dump:
+            monitor.take_batch(batch, dump.peers)
+            shift = 32 if batch.routes.family == 4 else 128
+            for row in range(len(batch)):
+                address = batch.routes.addresses[row]
+                number = int(address) if shift == 32 else int(address[0]) << 64 | int(address[1])
+                prefix = Prefix(batch.routes.family, number, int(batch.routes.lengths[row]))
+                key = prefix, dump.peers[batch.peers[row]]
+                routes.pop(key, None)
+                if not batch.has(rib.Flag.WITHDRAWN)[row]:
+                    routes[key] = int(batch.routes.origins[row])
+    invalid = {(p, o) for (p, _), o in routes.items() if now.validate(p, o) == State.INVALID}
+    assert len(routes) > 100
+    assert (len(monitor), monitor.invalid) == (len(routes), len(invalid))
