@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from rov._checks import as_kind, as_rows, shown
+from rov._checks import as_kind, as_optional, as_rows, shown
 from rov.audit.covering import covering_column
 from rov.audit.entries import Entries, entries, finders
 from rov.audit.impact import IMPACT_WORDS, impact
@@ -91,7 +91,7 @@ def passed_on(
     *,
     expected: Collection[Community] = (),
     lans: Collection[Prefix] = (),
-    members: Mapping[str, int] | None = None,
+    members: dict[str, int] | None = None,
 ) -> Passed:
     """What each session carries, from the dumps of the verdicts, opened once more with their paths.
 
@@ -109,13 +109,13 @@ def passed_on(
     """
     as_kind(verdicts, Verdicts, "verdicts")
     blocks = as_rows(lans, Prefix, "lans")
-    wanted = as_rows(expected, tuple, "expected")
+    wanted = tuple(as_community(":".join(map(str, row))) for row in as_rows(expected, tuple, "expected"))
     inside: dict[int, npt.NDArray[np.int32]] = {}
     invalid: dict[int, Bools] = {}
     for judged in verdicts.families():
         inside[judged.family] = _inside(judged, blocks)
         invalid[judged.family] = judged.having(State.INVALID)
-    sessions = _Sessions(members or {})
+    sessions = _Sessions(as_optional(members, dict, "members") or {})
     carried: dict[int, list[Pairs]] = {4: [], 6: []}
     unmarked: dict[int, list[Pairs]] = {4: [], 6: []}
     listed: list[Entry] = []
@@ -268,7 +268,7 @@ def invalid_routes(verdicts: Verdicts) -> dict[tuple[int, int], Invalid]:
     return found
 
 
-def verify_table(passed: Passed, names: Mapping[int, str] | None = None) -> pa.Table:
+def verify_table(passed: Passed, names: dict[int, str] | None = None) -> pa.Table:
     """One row a listed entry: prefix, origin (null: none), status (valid, invalid, invalid_expected,
     not_found), reason, peer (its address), peer_as, member (its name, by ``names``), as_path (list of uint32,
     without members of AS_SETs), communities (list), class (impact; null: not invalid), vrps (list),
@@ -283,8 +283,9 @@ def verify_table(passed: Passed, names: Mapping[int, str] | None = None) -> pa.T
     >>> verify_table(passed_on(verdicts, [])).num_rows
     0
     """
-    known = invalid_routes(passed.verdicts)
-    rows = [_row(passed, entry, known, names or {}) for entry in passed.listed]
+    known = invalid_routes(as_kind(passed, Passed, "passed").verdicts)
+    by_asn = as_optional(names, dict, "names") or {}
+    rows = [_row(passed, entry, known, by_asn) for entry in passed.listed]
     rows.sort(key=lambda row: (row["status"] != "invalid", row["peer_as"], row["peer"] or "", row["prefix"]))
     pyarrow = arrow()
     text, number = pyarrow.string(), pyarrow.uint32()

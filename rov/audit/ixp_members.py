@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rov._checks import as_kind, as_optional
+from rov._checks import as_kind, as_optional, as_rows
 from rov.audit.ixp import Invalid, Pairs, Passed, invalid_routes
 from rov.audit.manrs import Thresholds, scores
 from rov.audit.schemas import Schema
 from rov.audit.tables import arrow
 from rov.audit.verdicts import REASON_WORDS
 from rov.reference.ixf import Exchange
+from rov.types import as_asn
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -51,7 +52,9 @@ def members_table(
     """
     as_kind(passed, Passed, "passed")
     limits = as_optional(thresholds, Thresholds, "thresholds") or Thresholds()
-    members = {member.asn: member for member in (exchange.members if exchange else ())}
+    export = as_optional(exchange, Exchange, "exchange")
+    of_manrs = None if manrs is None else {as_asn(asn) for asn in as_rows(manrs, object, "manrs")}
+    members = {member.asn: member for member in (export.members if export else ())}
     rows = []
     carried, unmarked = (_by_asn(passed, pairs) for pairs in (passed.carried, passed.unmarked))
     fixes = member_fixes(passed)
@@ -73,8 +76,8 @@ def members_table(
                 "not_found": found["notfound"],
                 "m7rpki": found["m7rpki"],
                 "severity": found["severity"],
-                "listed": None if exchange is None else member is not None,
-                "manrs_member": None if manrs is None else asn in manrs,
+                "listed": None if export is None else member is not None,
+                "manrs_member": None if of_manrs is None else asn in of_manrs,
                 "top_fix": top_fix(fixes.get(asn, ())),
                 "contacts": list(member.contacts) if member else [],
             }
@@ -127,7 +130,7 @@ def member_fixes(passed: Passed) -> dict[int, list[Invalid]]:
     >>> member_fixes(passed_on(verdicts, []))
     {}
     """
-    known = invalid_routes(passed.verdicts)
+    known = invalid_routes(as_kind(passed, Passed, "passed").verdicts)
     found: dict[int, list[Invalid]] = {}
     for asn, by_family in _by_asn(passed, passed.carried).items():
         for family, rows in by_family.items():
@@ -175,7 +178,7 @@ def letter(asn: int, name: str, routes: Sequence[Invalid], exchange: str) -> str
     lines = [
         f"Subject: AS{asn}: {count} that RPKI origin validation finds invalid",
         "",
-        f"Dear colleagues of {name or f'AS{asn}'},",
+        f"Dear colleagues of {' '.join(name.split()) or f'AS{asn}'},",
         "",
         f"AS{asn} announces {count} to {exchange} that the published ROAs forbid. Networks that",
         "validate route origins (RFC 6811) drop them. Please have them mended:",

@@ -22,14 +22,19 @@ from rov.audit import (
     hijacks,
     hygiene,
     invalid_paths,
+    irr,
+    ixp,
+    ixp_members,
     leaks,
     manrs,
     output,
+    participants,
     paths,
     suggest,
     whatif,
 )
-from rov.reference import relations, rpsl, special
+from rov.reference import ixf, relations, rpsl, special
+from rov.reference import participants as published
 from tests import junk
 from tests.junk import INDEX, OTHER, PREFIX, SNAPSHOT, VRP, Case
 
@@ -48,7 +53,9 @@ DELEGATED = b"2|ripencc|20260101|1|||+0000\nripencc|NL|ipv4|192.0.2.0|256|202601
 RELATIONS = b"64496|64497|-1\n"
 IRR = b"route: 192.0.2.0/24\norigin: AS64496\n"
 FILES = {
-    "slurm.json": SLURM, "dump.txt": DUMP, "delegated": DELEGATED, "relations": RELATIONS, "irr": IRR
+    "slurm.json": SLURM, "dump.txt": DUMP, "delegated": DELEGATED, "relations": RELATIONS, "irr": IRR,
+    "export": b'{"member_list": [{"asnum": 64496}]}', "participants": b"ASN\n64496\n",
+    "asns": b'{"asns": [64496]}',
 }  # fmt: skip
 
 NUMBERS: dict[str, Any] = {"addresses": [0], "lengths": [8], "origins": [64496], "peers": [3]}
@@ -56,6 +63,8 @@ SETS = np.array([[2]], np.uint64)
 COLUMNS = rib.RouteColumns(4, peer_sets=SETS, **NUMBERS)
 TABLE = rib.RouteTable(COLUMNS, rib.RouteColumns.empty(6), [rib.Peer(None, 0), rib.Peer(None, 64496)])
 VERDICTS = audit.judge(TABLE, INDEX)
+PASSED = ixp.passed_on(VERDICTS, [])
+NO_IRR = rpsl.Irr.of([])
 DELEGATIONS = reference.Delegations()
 CHANGED = whatif.change(VERDICTS, OTHER)
 SUGGESTED = suggest.suggest(VERDICTS)
@@ -165,6 +174,29 @@ CASES: dict[str, Case] = {
     "reference.Delegations.of_asn": Case(DELEGATIONS.of_asn, {"asn": 64496}),
     "reference.read_relations": Case(relations.read_relations, {"path": "relations"}),
     "reference.read_irr": Case(rpsl.read_irr, {"paths": ["irr"]}, named=("paths",)),
+    "reference.read_members": Case(ixf.read_members, {"path": "export"}),
+    "reference.read_participants": Case(published.read_participants, {"path": "participants"}),
+    "reference.read_asns": Case(published.read_asns, {"path": "asns"}),
+    "audit.as_community": Case(ixp.as_community, {"text": "64500:1"}),
+    "audit.passed_on": Case(
+        ixp.passed_on,
+        {"verdicts": VERDICTS, "dumps": [], "expected": [(64500, 1)], "lans": [PREFIX], "members": {}},
+    ),
+    "audit.verify_table": Case(ixp.verify_table, {"passed": PASSED, "names": {}}),
+    "audit.invalid_routes": Case(ixp.invalid_routes, {"verdicts": VERDICTS}),
+    "audit.members_table": Case(
+        ixp_members.members_table,
+        {"passed": PASSED, "exchange": None, "manrs": [64496], "thresholds": None},
+    ),
+    "audit.member_fixes": Case(ixp_members.member_fixes, {"passed": PASSED}),
+    "audit.participants_table": Case(
+        participants.participants_table,
+        {"verdicts": VERDICTS, "participants": [], "irr": None, "match": "exact", "thresholds": None},
+    ),
+    "audit.irr_matrix": Case(irr.irr_matrix, {"verdicts": VERDICTS, "irr": NO_IRR}),
+    "audit.irr_objects_table": Case(
+        irr.irr_objects_table, {"verdicts": VERDICTS, "irr": NO_IRR, "sources": ["RADB"]}
+    ),
     "reference.special_asn": Case(special.special_asn, {"asn": 64496}),
     "audit.judge": Case(audit.judge, {"table": TABLE, "index": INDEX, "min_peers": 1, "threads": 1}),
     "audit.Judged.having": Case(VERDICTS.ipv4.having, {"state": State.VALID}),
@@ -235,14 +267,18 @@ INNER = {
     "audit.covering": {"covering", "covering_column", "vrp_texts"},
     "audit.entries": {"entries", "finders"},
     "audit.hijacks": {"candidates"},
+    "audit.irr": {"registered"},
+    "audit.ixp": {"address_of"},
+    "audit.ixp_members": {"letter", "top_fix"},
+    "audit.manrs": {"score_types", "scores", "tally"},
     "audit.nesting": {"group_starts", "nesting", "words"},
     "audit.rows": {"csv_rows", "json_rows"},
     "audit.tables": {
         "arrow", "joined", "origins", "prefix_column", "prefix_texts", "prefixes", "route_columns", "taken",
         "words",
     },
-    "reference.lines": {"numbered_lines", "read_octets"},
-    "reference.rpsl": {"objects_of"},
+    "reference.lines": {"numbered_lines", "octets_in_pieces", "read_octets"},
+    "reference.rpsl": {"objects_of", "read_objects"},
     "reference.special": {"special_asns"},
 }  # fmt: skip
 """What the modules of a package call of each other, with what those that are asked have checked."""
