@@ -2,6 +2,7 @@
 
 import datetime
 import re
+import shlex
 from pathlib import Path
 
 import click
@@ -64,5 +65,24 @@ def test_commands_of_the_pages_are_there(page):
         found, count = command(words)
         assert not isinstance(found, click.Group), line
         assert count, line
+        known = {option for parameter in found.params for option in parameter.opts}
+        assert {word.partition("=")[0] for word in words if word.startswith("--")} <= known, line
+
+
+def test_the_overview_and_its_translation_say_the_same():
+    """The same commands and pages in the same order, all of which are there."""
+    english, japanese = ((DOCS / name).read_text() for name in ("manrs-overview.md", "manrs.ja.md"))
+    commands = re.findall(r"`(rov [^`]+)`", english)
+    assert len(commands) > 9
+    assert re.findall(r"`(rov [^`]+)`", japanese) == commands
+    pages = re.findall(r"\]\(([a-z-]+\.md)\)", english)
+    assert re.findall(r"\]\(([a-z-]+\.md)\)", japanese) == ["manrs-overview.md", *pages]
+    for page in pages:
+        assert (DOCS / page).is_file(), page
+    assert english.count("|\n") == japanese.count("|\n")
+    for line in commands:
+        words = shlex.split(line)[1:]
+        found, _ = command(words)
+        assert not isinstance(found, click.Group), line
         known = {option for parameter in found.params for option in parameter.opts}
         assert {word.partition("=")[0] for word in words if word.startswith("--")} <= known, line
