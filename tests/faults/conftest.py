@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -96,6 +97,12 @@ class Daemon:
         """How many VRPs a router gets now."""
         return len(dump.fetch(self.endpoint, timeout=PATIENCE).snapshot)
 
+    def has_no_data(self):
+        """Whether a router is told so: error 2 (RFC 8210 section 5.10)."""
+        with socket.create_connection(self.endpoint, timeout=PATIENCE) as router:
+            router.sendall(bytes.fromhex("0102000000000008"))
+            return router.recv(4) == bytes.fromhex("010a0002")
+
     def holds(self, count):
         """Wait until a router gets so many VRPs."""
         until = time.monotonic() + PATIENCE
@@ -146,6 +153,41 @@ class Daemon:
         while pid is not None and Path(f"/proc/{pid}").exists() and time.monotonic() < until:
             time.sleep(0.05)
         return pid is None or not Path(f"/proc/{pid}").exists()
+
+
+SEEN = set()
+"""The faults whose tests have passed in this run."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = yield
+    if report.when == "call" and report.passed:
+        SEEN.update(case.fault for case in _cases(item))
+    return report
+
+
+def pytest_sessionfinish():
+    """Write docs/faults.md, if that is asked for and each of its rows has been seen."""
+    from tests.faults.cases import CASES, PAGE, page
+
+    if os.environ.get("ROVKIT_WRITE") == "1" and CASES.keys() <= SEEN:
+        PAGE.write_text(page())
+
+
+def _cases(item):
+    from tests.faults.cases import CASES
+
+    if "callspec" in vars(item) and "case" in item.callspec.params:
+        yield item.callspec.params["case"]
+    for mark in item.iter_markers("fault"):
+        yield from (CASES[name] for name in mark.args)
+
+
+@pytest.fixture
+def case(request):
+    """The row of docs/faults.md that a test is marked with, the first of several."""
+    return next(_cases(request.node))
 
 
 @pytest.fixture(scope="module")
