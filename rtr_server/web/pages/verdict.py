@@ -53,7 +53,7 @@ def verdict(prefix: Prefix, asn: int | None, rows: Sequence[Covering], validity:
         Reason.MATCHED: f"AS{asn} may announce {prefix}: a VRP has this origin and allows this length.",
         Reason.NOT_COVERED: f"No VRP covers {prefix}. Nothing is known of who may announce it.",
         Reason.AS: f"VRPs cover {prefix}, and none of them is for AS{asn}.",
-        Reason.LENGTH: f"AS{asn} may announce a less specific prefix, none of length /{prefix.length}.",
+        Reason.LENGTH: f"AS{asn} may announce less specific prefixes, but none of length /{prefix.length}.",
         Reason.AS0: f"The VRPs over {prefix} are for AS 0: its holder says that nobody may announce it.",
     }[validity.reason]
     if not asn and validity.state is State.INVALID:
