@@ -151,15 +151,14 @@ class Tracked:
         """Take outcome after outcome, until cancelled."""
         while True:
             try:
-                loaded = await self._outcomes.next()
+                # Without a name of its own here: that would keep the set in memory until the next one.
+                self._took(await self._outcomes.next())
             except FeedError as error:
                 self._failed(error)
             except Exception as error:
                 log.exception("source failed", extra={"fields": {"source": self.name}})
                 self._failed(FeedError(f"{self.name}: {type(error).__name__}: {error}", temporary=True))
                 await asyncio.sleep(PAUSE)
-            else:
-                self._took(loaded)
             self._changed(self)
 
     def reload(self) -> None:
