@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import sys
 from typing import TYPE_CHECKING
 
 from rtr_server.config.web import Http as Settings
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
 GRACE = 2.0
 """Seconds that answers under way get when the daemon ends."""
+
+SWITCH = 0.001
+"""Seconds after which a thread that makes an answer gives way to the event loop; 5 ms are usual."""
 
 MISSING = "HTTP needs packages that are not installed: pip install 'rovkit[http]'"
 
@@ -53,6 +57,7 @@ class Http:
         if self._server is not None:
             work = (self._daemon.run(), self._web.meter.run())
             self._tasks = [asyncio.create_task(each) for each in work]
+            sys.setswitchinterval(SWITCH)
             self._server.start(self._web.app)
 
     @property
