@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from rov._checks import as_kind
+from rov._checks import as_kind, as_rows
 from rov.audit.schemas import Schema
 from rov.audit.suggest import Suggested, suggest
 from rov.audit.tables import arrow, prefix_texts
@@ -59,7 +59,7 @@ def invalid_by_origin(verdicts: Verdicts, asns: Collection[int] | None = None) -
     found.pop(0, None)
     if asns is None:
         return found
-    return {asn: found.get(asn, 0) for asn in sorted({as_asn(asn) for asn in asns})}
+    return {asn: found.get(asn, 0) for asn in sorted({as_asn(asn) for asn in as_rows(asns, object, "ASNs")})}
 
 
 def invalid_routes(verdicts: Verdicts, asns: Collection[int] | None = None) -> dict[int, list[InvalidRoute]]:

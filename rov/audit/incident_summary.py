@@ -80,7 +80,7 @@ def summary_table(
     """
     known = {
         as_int(year, "year"): as_int(count, "ASes", 1)
-        for year, count in as_kind(ases or {}, Mapping, "ases").items()  # type: ignore[type-abstract]
+        for year, count in as_kind({} if ases is None else ases, Mapping, "ases").items()  # type: ignore[type-abstract]
     }
     found = counted(events, by)
     rows = []

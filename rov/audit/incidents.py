@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from rov._checks import as_flag, as_iterable, as_kind, as_optional
+from rov._checks import as_flag, as_iterable, as_kind, as_optional, as_rows
 from rov.aspa import AspaIndex, AspaState, Direction
 from rov.audit.bogons import bogons
 from rov.audit.manrs import incident_weight
@@ -345,7 +345,8 @@ def incidents_table(found: Iterable[Incident], delegations: Delegations | None =
     >>> incidents_table([]).num_rows
     0
     """
-    rows = list(as_iterable(found, "incidents"))
+    rows = as_rows(found, Incident, "incidents")
+    as_optional(delegations, Delegations, "delegations")
     pyarrow = arrow()
     text, number = pyarrow.string(), pyarrow.uint32()
 

@@ -365,12 +365,17 @@ def sav_table(
     [{'interface': 'eth1', 'prefix': '1.0.0.0/8', 'source': 'bgp', 'via_asn': 64496}]
     """
     as_kind(learnt, Learnt, "learnt")
+    if len(learnt.heard) != len(as_rows(interfaces, Interface, "interfaces")):
+        raise ArgumentError(f"interfaces: expected the {len(learnt.heard)} that learn was given")
     as_kind(snapshot, Snapshot, "snapshot")
     given = as_rows(interfaces, Interface, "interfaces")
     if as_kind(algorithm, str, "algorithm") not in ALGORITHMS:
         raise ArgumentError(f"algorithm {shown(algorithm)}: expected one of {', '.join(ALGORITHMS)}")
     lists = dict(zip((one.name for one in given), ALGORITHMS[algorithm](learnt, snapshot), strict=True))
-    for name, prefix in as_iterable(also, "also"):
+    for row in as_rows(also, tuple, "also"):
+        if len(row) != 2:
+            raise ArgumentError(f"also {shown(row)}: expected (interface, prefix)")
+        name, prefix = as_kind(row[0], str, "interface"), as_kind(row[1], Prefix, "prefix")
         if name not in lists:
             raise ArgumentError(f"also {shown(name)}: no interface has this name")
         lists[name].setdefault((prefix.family, prefix.address, prefix.length), Cause("local", 0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import importlib
 import inspect
 import pkgutil
@@ -17,10 +18,14 @@ import pytest
 import rov
 from rov import RouteBatch, State, archive, audit, diff, reference, rib, routers, slurm
 from rov.audit import (
+    allow,
     bogon_paths,
     bogons,
+    contacts,
     hijacks,
     hygiene,
+    incident_summary,
+    incidents,
     invalid_paths,
     irr,
     ixp,
@@ -30,10 +35,12 @@ from rov.audit import (
     output,
     participants,
     paths,
+    sav,
     suggest,
     whatif,
 )
-from rov.reference import ixf, relations, rpsl, special
+from rov.reference import as_sets, events, ixf, relations, rpsl, special
+from rov.reference import contacts as contact_files
 from rov.reference import participants as published
 from tests import junk
 from tests.junk import INDEX, OTHER, PREFIX, SNAPSHOT, VRP, Case
@@ -54,6 +61,8 @@ RELATIONS = b"64496|64497|-1\n"
 IRR = b"route: 192.0.2.0/24\norigin: AS64496\n"
 FILES = {
     "slurm.json": SLURM, "dump.txt": DUMP, "delegated": DELEGATED, "relations": RELATIONS, "irr": IRR,
+    "as-sets": b"as-set: AS-X\nmembers: AS1\n", "contacts": b"aut-num: AS1\n",
+    "events": b"type,start\nleak,2018-01-01\n",
     "export": b'{"member_list": [{"asnum": 64496}]}', "participants": b"ASN\n64496\n",
     "asns": b'{"asns": [64496]}',
 }  # fmt: skip
@@ -91,6 +100,8 @@ def written(**options: Any) -> archive.Archive:
     with archive.Archive(**options) as writer:
         return writer
 
+
+EVENT = events.Event("leak", 2018, 1, 2, "")
 
 CASES: dict[str, Case] = {
     "archive.Archive": Case(
@@ -193,6 +204,41 @@ CASES: dict[str, Case] = {
         participants.participants_table,
         {"verdicts": VERDICTS, "participants": [], "irr": None, "match": "exact", "thresholds": None},
     ),
+    "reference.read_as_sets": Case(as_sets.read_as_sets, {"paths": ["as-sets"]}, named=("paths",)),
+    "reference.as_set_name": Case(as_sets.as_set_name, {"text": "AS-X"}),
+    "reference.read_events": Case(events.read_events, {"paths": ["events"]}, named=("paths",)),
+    "reference.read_contacts": Case(
+        contact_files.read_contacts, {"rpsl": ["contacts"], "peeringdb": None}, named=("rpsl", "peeringdb")
+    ),
+    "audit.allow_table": Case(
+        allow.allow_table,
+        {"customers": {1: {1}}, "index": INDEX, "irr": None, "longest_ipv4": 24, "longest_ipv6": 48},
+    ),
+    "audit.sav_table": Case(
+        sav.sav_table,
+        {
+            "learnt": sav.Learnt((), (), (), {}),
+            "interfaces": [],
+            "algorithm": "efp-b",
+            "snapshot": SNAPSHOT,
+            "also": [],
+        },
+    ),
+    "audit.invalid_by_origin": Case(contacts.invalid_by_origin, {"verdicts": VERDICTS, "asns": [1]}),
+    "audit.contacts_table": Case(
+        contacts.contacts_table,
+        {
+            "verdicts": VERDICTS,
+            "contacts": contact_files.Contacts(),
+            "today": datetime.date(2026, 1, 1),
+            "asns": [1],
+        },
+    ),
+    "audit.incidents_table": Case(incidents.incidents_table, {"found": [], "delegations": DELEGATIONS}),
+    "audit.counted": Case(incident_summary.counted, {"events": [EVENT], "by": "year"}),
+    "audit.summary_table": Case(
+        incident_summary.summary_table, {"events": [EVENT], "by": "year", "ases": {2018: 7}}
+    ),
     "audit.irr_matrix": Case(irr.irr_matrix, {"verdicts": VERDICTS, "irr": NO_IRR}),
     "audit.irr_objects_table": Case(
         irr.irr_objects_table, {"verdicts": VERDICTS, "irr": NO_IRR, "sources": ["RADB"]}
@@ -268,6 +314,8 @@ INNER = {
     "audit.entries": {"entries", "finders"},
     "audit.hijacks": {"candidates"},
     "audit.irr": {"registered"},
+    "audit.sav": {"learn", "strict", "efp_a", "efp_b", "cone", "procedure_x", "bar_sav"},
+    "audit.incident_summary": {"percent"},
     "audit.ixp": {"address_of"},
     "audit.ixp_members": {"letter", "top_fix"},
     "audit.manrs": {"score_types", "scores", "tally"},

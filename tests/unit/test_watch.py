@@ -3,6 +3,8 @@
 import http.server
 import json
 import struct
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -281,3 +283,37 @@ def test_real_updates_end_as_their_table_does(data, first_snapshot, tmp_path, ca
     invalid = {(p, o) for (p, _), o in routes.items() if now.validate(p, o) == State.INVALID}
     assert len(routes) > 100
     assert (len(monitor), monitor.invalid) == (len(routes), len(invalid))
+
+
+def test_it_follows_files_and_vrps_and_ends_in_order(tmp_path):
+    """A running process: a new file, other VRPs, SIGTERM; the state is kept."""
+    (tmp_path / "spool").mkdir()
+    index([Vrp(Prefix.parse("1.0.0.0/8"), 8, 3333)]).snapshot.save(tmp_path / "vrps")
+    program = "import sys; from rov.cli import main; sys.exit(main(sys.argv[1:]))"
+    words = [
+        "watch",
+        tmp_path / "spool",
+        "--vrps",
+        tmp_path / "vrps",
+        "--state",
+        tmp_path / "state",
+        "--poll",
+        "0.05",
+    ]
+    command = [sys.executable, "-c", program, *map(str, words)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            (tmp_path / "new").write_bytes(heard(0, 64601, "1.0.7.0/24", 666))
+            (tmp_path / "new").rename(tmp_path / "spool" / "1.mrt")
+            assert json.loads(process.stdout.readline())["event"] == "invalid"
+            index([Vrp(Prefix.parse("1.0.0.0/8"), 24, 666)]).snapshot.save(tmp_path / "other")
+            (tmp_path / "other").rename(tmp_path / "vrps")
+            alert = json.loads(process.stdout.readline())
+            assert (alert["event"], alert["cause"], alert["state"]) == ("cleared", "vrps", "valid")
+        finally:
+            process.terminate()
+        _, said = process.communicate(timeout=60)
+    assert (process.returncode, "1 routes, 0 invalid, 2 alerts" in said) == (130, True)
+    again = Monitor(index([]))
+    assert again.load(tmp_path / "state", 9)[0] == [str(tmp_path / "spool" / "1.mrt")]
+    assert len(again) == 1
