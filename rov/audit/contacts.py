@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from rov._checks import as_kind, as_rows
+from rov._checks import as_kind, as_rows, shown
 from rov.audit.schemas import Schema
 from rov.audit.suggest import Suggested, suggest
 from rov.audit.tables import arrow, prefix_texts
 from rov.audit.verdicts import REASON_WORDS, Verdicts
+from rov.errors import ArgumentError
 from rov.reference.contacts import Contacts, Network
 from rov.types import State, Vrp, as_asn
 
@@ -128,7 +129,8 @@ def contacts_table(
     0
     """
     as_kind(contacts, Contacts, "contacts")
-    as_kind(today, datetime.date, "today")
+    if isinstance(as_kind(today, datetime.date, "today"), datetime.datetime):
+        raise ArgumentError(f"today {shown(today)}: expected a date without a time")
     counts = invalid_by_origin(verdicts, asns)
     ranked = sorted(counts, key=lambda asn: (-counts[asn], asn))
     networks = [contacts.of(asn) for asn in ranked]

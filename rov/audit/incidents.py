@@ -126,7 +126,7 @@ class Detector:
     def excuse(self, dumps: Iterable[Dump]) -> None:
         """Leaks that are in these dumps were there before: their culprits' leaks are none that begin."""
         for dump in as_iterable(dumps, "dumps"):
-            for batch in dump:
+            for batch in as_kind(dump, Dump, "dumps"):
                 for row in self._leaking(batch):
                     self._excused.add(self._leaker(batch, row))
 

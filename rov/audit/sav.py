@@ -112,7 +112,7 @@ def learn(dumps: Iterable[Dump], interfaces: Sequence[Interface]) -> Learnt:
 
     >>> learn([], [Interface("eth1", frozenset({64496}))])
     Traceback (most recent call last):
-    rov.errors.ArgumentError: interface eth1: the dumps have no neighbour on it; they have none
+    rov.errors.ArgumentError: interface eth1: expected a neighbour on it in the dumps, which have none
     """
     given = as_rows(interfaces, Interface, "interfaces")
     if not given or len({interface.name for interface in given}) < len(given):
@@ -181,7 +181,7 @@ class _Taking:
             if not neighbors:
                 known = ", ".join(sorted(self._peers)[:10]) or "none"
                 raise ArgumentError(
-                    f"interface {interface.name}: the dumps have no neighbour on it; they have {known}"
+                    f"interface {interface.name}: expected a neighbour on it in the dumps, which have {known}"
                 )
         return Learnt(
             tuple(map(frozenset, self._heard)),
@@ -365,19 +365,19 @@ def sav_table(
     [{'interface': 'eth1', 'prefix': '1.0.0.0/8', 'source': 'bgp', 'via_asn': 64496}]
     """
     as_kind(learnt, Learnt, "learnt")
-    if len(learnt.heard) != len(as_rows(interfaces, Interface, "interfaces")):
-        raise ArgumentError(f"interfaces: expected the {len(learnt.heard)} that learn was given")
     as_kind(snapshot, Snapshot, "snapshot")
     given = as_rows(interfaces, Interface, "interfaces")
     if as_kind(algorithm, str, "algorithm") not in ALGORITHMS:
         raise ArgumentError(f"algorithm {shown(algorithm)}: expected one of {', '.join(ALGORITHMS)}")
+    if len(given) != len(learnt.heard):
+        raise ArgumentError(f"interfaces: expected the {len(learnt.heard)} of learnt, found {len(given)}")
     lists = dict(zip((one.name for one in given), ALGORITHMS[algorithm](learnt, snapshot), strict=True))
-    for row in as_rows(also, tuple, "also"):
-        if len(row) != 2:
-            raise ArgumentError(f"also {shown(row)}: expected (interface, prefix)")
-        name, prefix = as_kind(row[0], str, "interface"), as_kind(row[1], Prefix, "prefix")
+    for pair in as_rows(also, tuple, "also"):
+        if tuple(map(type, pair)) != (str, Prefix):
+            raise ArgumentError(f"also {shown(pair)}: expected the name of an interface and a Prefix")
+        name, prefix = pair
         if name not in lists:
-            raise ArgumentError(f"also {shown(name)}: no interface has this name")
+            raise ArgumentError(f"also {shown(name)}: expected one of {', '.join(lists) or 'no interface'}")
         lists[name].setdefault((prefix.family, prefix.address, prefix.length), Cause("local", 0))
     rows = [
         (name, str(Prefix(*key)), cause.source, as_asn(cause.asn) or None)

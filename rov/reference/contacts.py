@@ -19,6 +19,7 @@ from rov._rows import asn_of
 from rov.errors import ReferenceFileError
 from rov.reference.lines import read_octets
 from rov.reference.rpsl import Attributes, AutNum, read_objects
+from rov.types import as_asn
 
 MAX_NETWORKS = 2**20
 """Of one dump of PeeringDB, which has some thirty thousand."""
@@ -121,11 +122,12 @@ class Contacts:
             raise ReferenceFileError(path, f"{expected}, found: {error}") from error
 
     def of(self, asn: int) -> Network:
-        """What is known of an AS.
+        """What is known of an AS; ArgumentError: it is none.
 
         >>> Contacts().of(1).named
         False
         """
+        asn = as_asn(asn)
         name, contacts, named = self._peering.get(asn, ("", (), False))
         autnum, attributes = self._autnums.get(asn, (None, {}))
         found = [*contacts]
