@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from itertools import pairwise
 from typing import TypeVar
 
@@ -20,6 +20,21 @@ MAX_THREADS = 1024
 
 SLICE = 1 << 16
 """Rows that a thread takes at a time, at most: a millisecond of work, so that a slow one holds up little."""
+
+
+_pool: ThreadPoolExecutor
+"""Kept, as to start a thread takes longer than a small batch; it has as many as were ever wanted at once."""
+
+
+def _begin() -> None:
+    global _pool
+    _pool = ThreadPoolExecutor(MAX_THREADS, "rov")
+
+
+_begin()
+if hasattr(os, "register_at_fork"):
+    # the threads stay behind in the parent
+    os.register_at_fork(after_in_child=_begin)
 
 
 def worker_count(threads: int) -> int:
@@ -42,7 +57,8 @@ def worker_count(threads: int) -> int:
 def in_slices(work: Callable[[slice], None], count: int, workers: int) -> None:
     """Call work for slices that make up rows 0 to count, in the calling thread if one is enough.
 
-    The slices are as many for each thread, and even, so that the threads end together.
+    The calling thread is one of the workers, and whoever is done takes the next slice, so that a thread whose
+    processor is busy elsewhere holds up little. What work raises is raised when no thread works any more.
 
     >>> in_slices(print, 3, 1)
     slice(0, 3, None)
@@ -52,10 +68,32 @@ def in_slices(work: Callable[[slice], None], count: int, workers: int) -> None:
         return
     workers = min(workers, -(-count // SLICE))
     number = workers * -(-count // (workers * SLICE))
-    slices = [slice(*ends) for ends in pairwise(count * i // number for i in range(number + 1))]
-    with ThreadPoolExecutor(workers, "rov") as pool:
-        for _ in pool.map(work, slices):
-            pass
+    left = deque(slice(*ends) for ends in pairwise(count * i // number for i in range(number + 1)))
+
+    def some() -> None:
+        try:
+            while (part := _taken(left)) is not None:
+                work(part)
+        except BaseException:
+            left.clear()
+            raise
+
+    others = [_pool.submit(some) for _ in range(workers - 1)]
+    try:
+        some()
+    finally:
+        # one that has not begun has nothing to do
+        begun = [other for other in others if not other.cancel()]
+        wait(begun)
+    for other in begun:
+        other.result()
+
+
+def _taken(slices: deque[slice]) -> slice | None:
+    try:
+        return slices.popleft()
+    except IndexError:
+        return None
 
 
 def in_order(work: Callable[[T], R], items: Iterable[T], workers: int) -> Iterator[R]:

@@ -1,5 +1,6 @@
 """A frozen index is read by many threads at once, and lets the others run while it works."""
 
+import os
 import sys
 import threading
 import time
@@ -128,3 +129,40 @@ def test_slices_are_even_and_make_up_the_whole(count, workers):
     if len(found) > 1:
         assert len(found) % min(workers, -(-count // SLICE)) == 0
         assert max(sizes) <= SLICE
+
+
+@pytest.mark.parametrize("wrong", [0, 1, 5])
+def test_what_a_slice_raises_is_raised_when_no_thread_works(wrong):
+    working, lock = [], threading.Lock()
+
+    def work(part):
+        with lock:
+            working.append(part)
+        time.sleep(0.001)
+        if part.start >= wrong * SLICE:
+            raise IndexError("no such row")
+        with lock:
+            working.remove(part)
+
+    with pytest.raises(IndexError, match="no such row"):
+        in_slices(work, 6 * SLICE, 3)
+    kept = list(working)
+    assert kept
+    time.sleep(0.01)
+    assert working == kept
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are not forked here")
+# Python 3.12 warns of any fork beside threads
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_forked_process_has_threads_of_its_own():
+    index, routes = random_index(100, seed=1), random_routes(3 * SLICE, seed=2)
+    expected = index.validate_batch(routes, threads=2)
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if np.array_equal(index.validate_batch(routes, threads=2), expected) else 1)
+    until = time.monotonic() + 60
+    while (ended := os.waitpid(child, os.WNOHANG)) == (0, 0):
+        assert time.monotonic() < until, "the forked process waits for threads that it does not have"
+        time.sleep(0.01)
+    assert ended == (child, 0)
