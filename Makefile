@@ -17,8 +17,8 @@ ARGS ?=
 EXTENSIONS := $(wildcard rov/*.pyx)
 MODULES := $(patsubst rov/%.pyx,rov.%,$(EXTENSIONS))
 BUILD_INPUT := $(EXTENSIONS) $(wildcard rov/*.pxd) setup.py pyproject.toml
-PYTHON_SOURCES := $(wildcard rov rtr_server tests benchmarks setup.py)
-COPIED := $(wildcard rov rtr_server tests benchmarks docs Makefile setup.py pyproject.toml README.md LICENSE)
+PYTHON_SOURCES := $(wildcard rov rov_command.py rtr_server tests benchmarks setup.py)
+COPIED := $(wildcard rov rov_command.py rtr_server tests benchmarks docs Makefile setup.py pyproject.toml README.md LICENSE)
 # The daemon has no extension module of its own: under checks its tests would be slow, and tell nothing.
 LIBRARY_TESTS = $(shell grep -L rtr_server tests/unit/test_*.py tests/property/test_*.py) rov
 CHECKED_TESTS = $(LIBRARY_TESTS) -m "not realdata and not interop and not exhaustive and not memory"

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import rov
+import rov_command
 from rov import cli
 from rov.synth import vrps
 
@@ -284,3 +285,26 @@ def test_an_interrupt_is_quiet(path: str, tmp_path: Path) -> None:
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
     assert (process.returncode, out, err) == (130, b"", b"")
+
+
+@pytest.mark.parametrize("module", ["numpy", "click"])
+def test_ctrl_c_before_the_command_is_there(module: str, tmp_path: Path) -> None:
+    """While the library or the command is imported; a module that this takes long is put in their way."""
+    (tmp_path / f"{module}.py").write_text(
+        "import pathlib, time\npathlib.Path(__file__).with_name('in').touch()\ntime.sleep(60)\n"
+    )
+    started = subprocess.Popen(
+        [sys.executable, rov_command.__file__, "info", "x"],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        stderr=subprocess.PIPE,
+        # as at a terminal: what runs tests in the background may ignore it
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    with started:
+        deadline = time.monotonic() + 20
+        while not (tmp_path / "in").exists():
+            assert time.monotonic() < deadline, "the module is imported"
+            time.sleep(0.02)
+        started.send_signal(signal.SIGINT)
+        assert started.communicate(timeout=60)[1] == b""
+    assert started.returncode == 130
