@@ -11,6 +11,7 @@ import msgspec
 from rov._lines import Field
 from rov.formats.csv import quoted
 from rov.formats.lines import Layout, Request, Steps, iso_time, routinator_order, rows
+from rov.snapshot import Snapshot
 
 NO_TRUST_ANCHOR = "N/A"
 """What Routinator writes where a row comes from a local exception."""
@@ -130,6 +131,23 @@ def _json_key(key: Any, origin: str) -> str:
 def _json_aspa(aspa: Any, origin: str) -> str:
     providers = ", ".join(f'"AS{asn}"' for asn in aspa.providers)
     return f'    {{ "customer": "AS{aspa.customer}", "providers": [{providers}], {origin} }}'
+
+
+def delta_origins(snapshot: Snapshot) -> Iterator[bytes]:
+    """The VRPs as elements of Routinator's json-delta, with commas between them, in the order of the set.
+
+    >>> from rov import Prefix, Vrp
+    >>> snapshot = Snapshot.from_vrps([Vrp(Prefix.parse("192.0.2.0/24"), 24, 64496)])
+    >>> b"".join(delta_origins(snapshot))
+    b'{"type":"routeOrigin","asn":"AS64496","prefix":"192.0.2.0/24","maxLength":24}'
+    """
+    steps: Steps = (
+        (b'{"type":"routeOrigin","asn":"AS', Field.ASN),
+        (b'","prefix":"', Field.PREFIX),
+        (b'","maxLength":', Field.MAX_LENGTH),
+        (b"}", Field.NOTHING),
+    )
+    return rows((snapshot.ipv4, snapshot.ipv6), Layout(steps, separator=b","))
 
 
 def openbgpd(request: Request) -> Iterator[bytes]:

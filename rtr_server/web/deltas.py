@@ -6,6 +6,7 @@ import asyncio
 import base64
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
+from itertools import chain, islice
 from typing import Any
 
 import msgspec
@@ -13,7 +14,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from rov import Aspa, RouterKey, Snapshot, Vrp
+from rov import Aspa, RouterKey, Snapshot
+from rov.formats.routinator import delta_origins
 from rtr_server.web import answers, needs, query
 from rtr_server.web.daemon import Daemon, Served
 from rtr_server.web.problems import Problem
@@ -23,8 +25,8 @@ JSON = "application/json"
 POLL = 3_600.0
 """Seconds after which a long poll is answered though nothing is new."""
 
-ROWS = 2_000
-"""Elements written at once: a few milliseconds."""
+OBJECTS = 2_000
+"""Router keys and ASPAs written at once: a few milliseconds."""
 
 
 def routes(daemon: Daemon) -> Iterable[BaseRoute]:
@@ -113,30 +115,15 @@ def document(served: Served, since: int | None) -> Iterator[bytes]:
 
 def _elements(snapshot: Snapshot, without: frozenset[int] = frozenset()) -> Iterator[bytes]:
     """The elements of a payload, with commas between them; ``without`` the ASPAs of these customers."""
-    rows: list[dict[str, Any]] = []
     begun = False
-    for row in _rows(snapshot, without):
-        rows.append(row)
-        if len(rows) == ROWS:
-            yield (b"," if begun else b"") + msgspec.json.encode(rows)[1:-1]
-            begun, rows = True, []
-    if rows:
-        yield (b"," if begun else b"") + msgspec.json.encode(rows)[1:-1]
-
-
-def _rows(snapshot: Snapshot, without: frozenset[int]) -> Iterator[dict[str, Any]]:
-    yield from map(_origin, snapshot.vrps())
-    yield from map(_key, snapshot.router_keys)
-    yield from (_aspa(aspa) for aspa in snapshot.aspas if aspa.customer not in without)
-
-
-def _origin(vrp: Vrp) -> dict[str, Any]:
-    return {
-        "type": "routeOrigin",
-        "asn": f"AS{vrp.asn}",
-        "prefix": str(vrp.prefix),
-        "maxLength": vrp.max_length,
-    }
+    for piece in delta_origins(snapshot):
+        yield piece
+        begun = True
+    aspas = (_aspa(aspa) for aspa in snapshot.aspas if aspa.customer not in without)
+    others = chain(map(_key, snapshot.router_keys), aspas)
+    while batch := list(islice(others, OBJECTS)):
+        yield (b"," if begun else b"") + msgspec.json.encode(batch)[1:-1]
+        begun = True
 
 
 def _key(key: RouterKey) -> dict[str, Any]:

@@ -5,13 +5,16 @@ import json
 import socket
 import threading
 import time
+from itertools import chain
 
 import httpx
+import msgspec
 import pytest
 import zstandard
 
 import rov
 from rov import NO_EXPIRY
+from rtr_server.web import deltas
 from tests.web.conftest import SMALL, vrp_set
 
 AS = "At least one VRP Covers the Route Prefix, but no VRP ASN matches the route origin ASN"
@@ -19,6 +22,14 @@ LENGTH = (
     "At least one VRP Covers the Route Prefix, but the Route Prefix length is greater than the maximum "
     "length allowed by VRP(s) matching this route origin ASN"
 )
+EXTREMES = (
+    "0.0.0.0/0", "0.0.0.0/32", "255.255.255.255/32", "128.0.0.0/1",
+    "::/0", "::/128", "::1/128", "::ffff:0:0/96", "::ffff:192.0.2.1/128", "2001:db8:0:1::/64",
+    "1:0:0:2::/64", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff/128",
+)  # fmt: skip
+MANY = tuple(f"10.{high}.{low}.0/24" for high in range(36) for low in range(256))
+"""More than are written at once."""
+
 FORMATS = (
     "json", "jsonext", "csv", "csvcompat", "csvext", "openbgpd", "bird1", "bird2", "rpsl", "slurm", "slurm2",
 )  # fmt: skip
@@ -334,6 +345,36 @@ def test_json_delta(run_daemon):
             {"session": session, "serial": (serial + 9) % 2**32},
         ):
             assert get("/json-delta", params=stranger).json()["reset"] is True
+
+
+def element(vrp):
+    """A VRP as an element of /json-delta."""
+    return {
+        "type": "routeOrigin",
+        "asn": f"AS{vrp.asn}",
+        "prefix": str(vrp.prefix),
+        "maxLength": vrp.max_length,
+    }
+
+
+@pytest.mark.parametrize("others", [{}, {"aspas": SMALL.aspas, "router_keys": SMALL.router_keys}])
+@pytest.mark.parametrize("prefixes", [(), MANY, EXTREMES, ("::/0",), ("0.0.0.0/0",)])
+def test_json_delta_octet_by_octet(prefixes, others):
+    each = map(rov.Prefix.parse, prefixes)
+    vrps = [
+        ((str(one), one.length, 0), (str(one), 32 if one.family == 4 else 128, 2**32 - 1)) for one in each
+    ]
+    snapshot = vrp_set(*chain.from_iterable(vrps), **others)
+    keys = [
+        {"type": "routerKey", "keyIdentifier": key.ski.hex().upper(), "asn": "AS64496", "keyInfo": "MFkwEw"}
+        for key in snapshot.router_keys
+    ]
+    aspas = [
+        {"type": "aspa", "customerAsn": "AS64496", "providerAsns": ["AS64499", "AS64511"]}
+        for _ in snapshot.aspas
+    ]
+    wanted = [*map(element, snapshot.vrps()), *keys, *aspas]
+    assert b"[" + b"".join(deltas._elements(snapshot)) + b"]" == msgspec.json.encode(wanted)
 
 
 def test_the_long_poll_is_answered_by_news(run_daemon):
