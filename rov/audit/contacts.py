@@ -118,7 +118,7 @@ def contacts_table(
 ) -> pa.Table:
     """One row an AS that has invalid routes, most first; of ``asns``, all of them: asn, name, invalid
     (routes), contacts (addresses, the best first), roles and sources of each, last_changed (the latest day
-    that one of them was), age_days (until ``today``), m6, m8 (null: there is no aut-num).
+    that one of them was), age_days (until ``today``), m6 (null: there is no aut-num), m8.
 
     >>> from rov import Snapshot, VrpIndex
     >>> from rov.audit import judge

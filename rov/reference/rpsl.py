@@ -63,6 +63,11 @@ _COMMENT = frozenset({b"%", b"#"})
 _MARKS = _COMMENT | {b" ", b"\t", b"+"}
 """What a line begins with that goes on with the one before, or is a comment."""
 _NOTHING = [""]
+
+NOBODY = frozenset(
+    {"", "-", "n/a", "nil", "no contact", "none", "not applicable", "not available", "unknown"}
+)
+"""What stands in admin-c and tech-c of registries that take any text there, and names nobody."""
 _BLANK = re.compile(rb"\n[ \t\r]*\n")
 _CLASS = re.compile(rb"(?:[ \t\r]*\n|[%#][^\n]*\n)*([A-Za-z0-9-]+)[ \t]*:")
 
@@ -82,18 +87,19 @@ class AutNum(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, asn: int, attributes: Attributes) -> Self:
-        """From the attributes of the object.
+        """From the attributes of the object; a contact that is one of NOBODY is none.
 
-        >>> AutNum.of(64496, {"import": ["from AS1 accept ANY"]}).imports
-        1
+        >>> AutNum.of(64496, {"import": ["from AS1 accept ANY"], "tech-c": ["Not available"]}).contacts
+        ()
         """
         count = {name: len(attributes.get(name, ())) for name in _POLICY}
+        named = [*attributes.get("admin-c", ()), *attributes.get("tech-c", ())]
         return cls(
             asn,
             attributes.get("as-name", _NOTHING)[0],
             count["import"] + count["mp-import"],
             count["export"] + count["mp-export"],
-            tuple(dict.fromkeys([*attributes.get("admin-c", ()), *attributes.get("tech-c", ())])),
+            tuple(dict.fromkeys(name for name in named if name.strip(" .").lower() not in NOBODY)),
         )
 
     @property

@@ -67,6 +67,15 @@ def test_scores_by_hand(files, capsys):
     assert json.loads(out)["rows"][0]["m7irr"] == 4 / 20
 
 
+@pytest.mark.parametrize("lines", ["admin-c: Not available", "admin-c: N/A\ntech-c: none.", "tech-c: -"])
+def test_who_is_not_available_is_no_contact(files, capsys, lines):
+    objects = IRR.replace("admin-c: AA1-TEST", lines)
+    for more, contact in (("", False), ("\ntech-c: George Example", True), ("\ntech-c: None-TEST", True)):
+        (files / "irr.db").write_text(f"{objects.rstrip()}{more}\n")
+        _, out, _ = run(files, capsys, "--irr", files / "irr.db", "--json")
+        assert json.loads(out)["rows"][0]["m8"] is contact
+
+
 def test_thresholds_of_a_file(files, capsys):
     path = files / "limits.json"
     path.write_text('{"ready": 0.35, "aspiring": 0.1}')
