@@ -52,6 +52,11 @@ $(VENV)/.tools: $(BUILD_INPUT)
 	$(call install,.[test$(,)lint])
 	touch $@
 
+# What a checked build has: neither Spark nor a browser, which are large.
+$(VENV)/.library-tools: $(BUILD_INPUT)
+	$(call install,.[test-library])
+	touch $@
+
 run: build
 	$(BIN)/rtr-server serve $(if $(VRPS),--vrps '$(VRPS)',--synthetic) $(foreach at,$(LISTEN),--listen '$(at)') $(ARGS)
 
@@ -70,14 +75,14 @@ lint: $(VENV)/.tools
 # A build with checks gets a copy of the tree and its own environment: the normal one stays as it is.
 define copy_to
 	mkdir -p $(1)
-	rm -rf $(addprefix $(1)/,$(COPIED)) $(1)/.venv/.built $(1)/.venv/.tools
+	rm -rf $(addprefix $(1)/,$(COPIED)) $(1)/.venv/.built $(1)/.venv/.library-tools
 	cp -Rp $(COPIED) $(1)
 	rm -f $(1)/rov/*.so $(1)/rov/*.c
 endef
 
 debug-test:
 	$(call copy_to,build/debug)
-	ROV_DEBUG=1 $(MAKE) -C build/debug VENV=.venv .venv/.tools
+	ROV_DEBUG=1 $(MAKE) -C build/debug VENV=.venv .venv/.library-tools
 	cd build/debug && .venv/bin/python -m pytest -rsfE -n $(JOBS) --dist loadfile $(CHECKED_TESTS)
 
 # The sanitizers' runtimes must be loaded before Python, which is built without them. Python keeps its own
@@ -85,7 +90,7 @@ debug-test:
 # parser, which runs here as well, bounds the memory of the process.
 sanitize-test:
 	$(call copy_to,build/sanitize)
-	ROV_SANITIZE=1 $(MAKE) -C build/sanitize VENV=.venv .venv/.tools
+	ROV_SANITIZE=1 $(MAKE) -C build/sanitize VENV=.venv .venv/.library-tools
 	cd build/sanitize && \
 	LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" \
 	PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0:quarantine_size_mb=16 UBSAN_OPTIONS=print_stacktrace=1 \
