@@ -81,7 +81,8 @@ class SessionRow(msgspec.Struct, frozen=True):
     """A session as the operator sees it; times in seconds, sizes in octets.
 
     ``behind``: serials between the router's and ours, None before it has one; ``lag``: seconds since the
-    router's serial ceased to be current, None where that is not known any more.
+    router's serial ceased to be current, None where that is not known any more. ``update_age``: since it last
+    took a response whole, ``reset_age``: since one with everything began.
     """
 
     number: int
@@ -96,6 +97,7 @@ class SessionRow(msgspec.Struct, frozen=True):
     age: float
     reset_age: float | None
     reset_why: str | None
+    update_age: float | None
     octets_in: int
     octets_out: int
     pending: int
@@ -188,6 +190,7 @@ class Sessions:
             age=now - session.opened_at,
             reset_age=None if record.reset_at is None else now - record.reset_at,
             reset_why=record.reset_why,
+            update_age=None if record.updated_at is None else now - record.updated_at,
             octets_in=session.octets_in,
             octets_out=session.octets_out,
             pending=session.pending,

@@ -121,6 +121,7 @@ class Builder:
             sum(self._tracked[place].skipped for place in merged.used),
             len(merged.snapshot) - len(live),
             dict(list(counts.items())[:MAX_COUNTS]),
+            {name: found for name, found in losses.by_trust_anchor(removed).items() if any(found)},
             {name: steps.seconds[name] for name in _STAGES},
         )
         self.sweep({self._number, self._number - 1, base.number if base else 0})

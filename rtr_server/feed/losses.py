@@ -60,7 +60,8 @@ def find(
 
 def _anchors(base: Snapshot, gone: Snapshot, lost: Snapshot) -> tuple[tuple[str, int, int, int], ...]:
     """Name, VRPs before, gone, lost of each trust anchor; by the names that the served set has."""
-    counts = [_by_anchor(part) for part in (base, gone, lost)]
+    parts = [by_trust_anchor(part) for part in (base, gone, lost)]
+    counts = [{name: sum(families) for name, families in part.items()} for part in parts]
     return tuple(
         (name, *(count.get(name, 0) for count in counts))  # type: ignore[misc]  # three counts
         for name in base.trust_anchors
@@ -68,13 +69,17 @@ def _anchors(base: Snapshot, gone: Snapshot, lost: Snapshot) -> tuple[tuple[str,
     )
 
 
-def _by_anchor(snapshot: Snapshot) -> dict[str, int]:
+def by_trust_anchor(snapshot: Snapshot) -> dict[str, tuple[int, int]]:
+    """VRPs of IPv4 and of IPv6 by trust anchor, those that it names without any among them.
+
+    >>> by_trust_anchor(Snapshot.empty())
+    {}
+    """
     names = snapshot.trust_anchors
-    counts = sum(
-        (np.bincount(columns.ta, minlength=len(names)) for columns in (snapshot.ipv4, snapshot.ipv6)),
-        np.zeros(len(names), np.int64),
+    four, six = (
+        np.bincount(columns.ta, minlength=len(names)).tolist() for columns in (snapshot.ipv4, snapshot.ipv6)
     )
-    return dict(zip(names, counts.tolist(), strict=True))
+    return dict(zip(names, zip(four, six, strict=True), strict=True))
 
 
 def _watched(base: Snapshot, lost: Snapshot, watch: Sequence[Watch]) -> list[tuple[str, int, int]]:

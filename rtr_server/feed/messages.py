@@ -77,7 +77,10 @@ class Logged(msgspec.Struct, frozen=True, tag=True):
 
 
 class SourceStatus(msgspec.Struct, frozen=True):
-    """How a source stands. ``as_of``: the data's own time; times in unix seconds."""
+    """How a source stands. ``as_of``: the data's own time; times in unix seconds.
+
+    ``answers``: of a URL, its HTTP answers since the loader began, by status.
+    """
 
     name: str
     state: str
@@ -91,6 +94,7 @@ class SourceStatus(msgspec.Struct, frozen=True):
     loaded_at: int | None = None
     in_use: bool = False
     error: str = ""
+    answers: dict[str, int] = {}
 
 
 StepName = Literal["read", "merge", "compare", "save", "encode", "encode others", "keep sources", "record"]
@@ -133,6 +137,7 @@ class Prepared(msgspec.Struct, frozen=True, tag=True):
     """A new set is in the directory. ``encoded``: protocol version to file and number of PDUs.
 
     ``losses``: against what Serving said last, None where that was nothing. ``seconds``: by stage.
+    ``filtered``: VRPs that local exceptions took out, IPv4 and IPv6, by trust anchor.
     """
 
     number: int
@@ -144,6 +149,7 @@ class Prepared(msgspec.Struct, frozen=True, tag=True):
     skipped: int
     expired: int
     slurm: dict[str, int]
+    filtered: dict[str, tuple[int, int]]
     seconds: dict[str, float]
 
 

@@ -80,6 +80,7 @@ class Ready(Loaded, frozen=True, kw_only=True):
     sources: tuple[str, ...]
     expired: int
     slurm: dict[str, int]
+    filtered: dict[str, tuple[int, int]]
     seconds: dict[str, float]
 
 
@@ -334,6 +335,7 @@ class ProcessFeed:
             sources=prepared.sources,
             expired=prepared.expired,
             slurm=prepared.slurm,
+            filtered=prepared.filtered,
             seconds=prepared.seconds,
         )
 

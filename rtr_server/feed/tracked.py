@@ -200,6 +200,7 @@ class Tracked:
             self.loaded_at,
             in_use,
             "" if self.error is None else str(self.error),
+            dict(self._feed.answers) if isinstance(self._feed, UrlFeed) else {},
         )
 
     def _state(self, now: float) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from collections import Counter
 from collections.abc import Mapping
 from email.utils import mktime_tz, parsedate_tz
 from pathlib import Path
@@ -71,6 +72,8 @@ class UrlFeed:
         self._validators: dict[str, str] = {}
         self._backoff = Backoff(RETRY_INTERVAL, interval, chosen)
         self._cancelled = threading.Event()
+        self.answers: Counter[str] = Counter()
+        """HTTP answers so far, by status."""
         self._pool = urllib3.PoolManager(
             num_pools=2,
             ca_certs=None if ca_file is None else str(ca_file),
@@ -112,6 +115,7 @@ class UrlFeed:
         headers = {"accept-encoding": "gzip", "user-agent": "rtr-server", **self._validators}
         try:
             response = self._pool.request("GET", self.name, headers=headers, preload_content=False)
+            self.answers[str(response.status)] += 1
             try:
                 if response.status == NOT_MODIFIED and self._validators:
                     return None

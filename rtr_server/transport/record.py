@@ -18,6 +18,7 @@ from rtr_server.protocol.events import (
     Event,
     Kind,
     QueryReceived,
+    ResponseFinished,
     ResponseStarted,
 )
 
@@ -47,11 +48,13 @@ class Record:
     (2.0, 'serial 5 is not known')
     """
 
-    __slots__ = ("_why", "closed", "error_received", "error_sent", "reset_at", "reset_why")
+    __slots__ = ("_why", "closed", "error_received", "error_sent", "reset_at", "reset_why", "updated_at")
 
     def __init__(self) -> None:
         self.reset_at: float | None = None
         self.reset_why: str | None = None
+        self.updated_at: float | None = None
+        """When it last took a response whole."""
         self.error_received: Told | None = None
         self.error_sent: Told | None = None
         self.closed: str | None = None
@@ -66,6 +69,8 @@ class Record:
                 self._why = ASKED
             case ResponseStarted(Kind.FULL, _, _, _):
                 self.reset_at, self.reset_why, self._why = now, self._why, ASKED
+            case ResponseFinished():
+                self.updated_at = now
             case ErrorReceived(_, code, text, _):
                 self.error_received = Told(now, code, text)
             case ErrorSent(_, code, text):

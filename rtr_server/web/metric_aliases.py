@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import importlib.metadata
+import socket
+from collections.abc import Iterator, Mapping
 
 from prometheus_client.core import Metric
 
+from rov import Snapshot
+from rov.formats.routinator import NO_TRUST_ANCHOR
+from rtr_server.feed.losses import by_trust_anchor
+from rtr_server.feed.process import ProcessFeed
 from rtr_server.sessions import SessionRow
 from rtr_server.web.daemon import Daemon, Served
 from rtr_server.web.families import Values, family, one
 from rtr_server.web.protocol import Traffic
 from rtr_server.web.status import clients, exceptions
+
+ORIGINS = ("route_origins_ipv4", "route_origins_ipv6")
+"""Routinator's types of payload for VRPs."""
+
+Families = Mapping[str, tuple[int, int]]
+"""VRPs of IPv4 and IPv6 by trust anchor."""
 
 
 def aliases(daemon: Daemon, traffic: Traffic, rows: list[SessionRow]) -> Iterator[Metric]:
@@ -34,6 +46,42 @@ def octets(daemon: Daemon, rows: list[SessionRow]) -> tuple[int, int]:
     return received, tally.octets_out + sum(row.octets_out for row in rows)
 
 
+def anchors(snapshot: Snapshot, taken: Families) -> Iterator[Metric]:
+    """Routinator's of each trust anchor; ``taken``: what local exceptions took out. It walks a column.
+
+    Router keys and ASPAs stand under no trust anchor, as a Snapshot does not tell theirs; what only a
+    validator sees is 0.
+    """
+    there = {name or NO_TRUST_ANCHOR: families for name, families in by_trust_anchor(snapshot).items()}
+    final = _payload(there, len(snapshot.router_keys), len(snapshot.aspas))
+    filtered = _payload({name: taken.get(name, (0, 0)) for name in (*there, *taken)}, 0, 0)
+    keys = sorted(final.keys() | filtered.keys())
+    stated = {
+        "valid": {key: final.get(key, 0) + filtered.get(key, 0) for key in keys},
+        "unsafe": dict.fromkeys(keys, 0),
+        "locally_filtered": {key: filtered.get(key, 0) for key in keys},
+        "duplicate": dict.fromkeys(keys, 0),
+        "contributed": {key: final.get(key, 0) for key in keys},
+    }
+    for state, payload in stated.items():
+        vrps = dict.fromkeys([(name,) for name in (*there, *taken)], 0)
+        for (name, kind), count in payload.items():
+            if kind in ORIGINS:
+                vrps[(name,)] += count
+        yield family(f"routinator_ta_{state}_vrps_total", vrps)
+        yield family(f"routinator_ta_{state}_payload_total", payload)
+
+
+def _payload(origins: Families, keys: int, aspas: int) -> dict[tuple[str, str], int]:
+    """By trust anchor and type, as Routinator labels them."""
+    found = {
+        (name, kind): count
+        for name, families in origins.items()
+        for kind, count in zip(ORIGINS, families, strict=True)
+    }
+    return {**found, (NO_TRUST_ANCHOR, "router_keys"): keys, (NO_TRUST_ANCHOR, "aspas"): aspas}
+
+
 def _stayrtr(daemon: Daemon, served: Served, rows: list[SessionRow]) -> Iterator[Metric]:
     snapshot, path = served.snapshot, daemon.updates.feed.name
     last = daemon.changes[0].time if daemon.changes else served.made
@@ -52,6 +100,16 @@ def _stayrtr(daemon: Daemon, served: Served, rows: list[SessionRow]) -> Iterator
     queries = daemon.server.tally.queries
     kinds = {"reset_query": "full", "serial_query": "diff"}
     yield family("rtr_pdus", {(name,): queries.get(kind, 0) for name, kind in kinds.items()})
+    yield family("refresh_requests", answers(daemon))
+    host, _, domain = socket.gethostname().partition(".")
+    yield family("rtr_info", {(domain, host, importlib.metadata.version("rovkit")): 1})
+
+
+def answers(daemon: Daemon) -> Values:
+    """HTTP answers by source and status."""
+    feed = daemon.updates.feed
+    sources = feed.status if isinstance(feed, ProcessFeed) else ()
+    return {(each.name, code): count for each in sources for code, count in each.answers.items()}
 
 
 def _routinator(daemon: Daemon, served: Served, rows: list[SessionRow]) -> Iterator[Metric]:
@@ -82,6 +140,9 @@ def _routinator_clients(rows: list[SessionRow]) -> Iterator[Metric]:
     stated: dict[str, Values] = {
         "connections": {(addr,): client.connections for addr, client in found},
         "serial": {(addr,): client.serial for addr, client in found if client.serial is not None},
+        "last_update_seconds": {
+            (addr,): client.update_age for addr, client in found if client.update_age is not None
+        },
         "last_reset_seconds": {
             (addr,): client.reset_age for addr, client in found if client.reset_age is not None
         },

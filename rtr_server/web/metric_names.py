@@ -82,6 +82,8 @@ STAYRTR: dict[str, Name] = {
     "rtr_serial": Name("gauge", (), "Serial."),
     "rpki_change": Name("gauge", ("path",), "Unix time of the last update that changed something."),
     "rtr_pdus": Name("unknown", ("type",), "Queries received: reset_query, serial_query."),
+    "refresh_requests": Name("counter", ("path", "code"), "HTTP answers of each source that is a URL."),
+    "rtr_info": Name("gauge", ("domainname", "nodename", "version"), "1, labelled with host and version."),
 }
 """Names of StayRTR: with `metric_aliases = ["stayrtr"]`."""
 
@@ -90,8 +92,22 @@ ROUTINATOR: dict[str, Name] = {
     "routinator_last_update_start": Name("gauge", (), "Seconds since it began."),
     "routinator_last_update_done": Name("gauge", (), "Seconds since the last update."),
     "routinator_last_update_duration": Name("gauge", (), "Seconds that it took."),
-    "routinator_ta_valid_vrps_total": Name("gauge", ("name",), "VRPs of each trust anchor."),
+    "routinator_ta_valid_vrps_total": Name(
+        "gauge", ("name",), "VRPs of each trust anchor, with those filtered."
+    ),
+    "routinator_ta_unsafe_vrps_total": Name("gauge", ("name",), "0: seen by a validator only."),
+    "routinator_ta_locally_filtered_vrps_total": Name("gauge", ("name",), "VRPs that exceptions took out."),
+    "routinator_ta_duplicate_vrps_total": Name("gauge", ("name",), "0: seen by a validator only."),
     "routinator_ta_contributed_vrps_total": Name("gauge", ("name",), "VRPs of each that are served."),
+    "routinator_ta_valid_payload_total": Name(
+        "gauge", ("name", "type"), "VRPs of each; keys, ASPAs under N/A."
+    ),
+    "routinator_ta_unsafe_payload_total": Name("gauge", ("name", "type"), "0: seen by a validator only."),
+    "routinator_ta_locally_filtered_payload_total": Name(
+        "gauge", ("name", "type"), "Payload that exceptions took out: of VRPs, by trust anchor."
+    ),
+    "routinator_ta_duplicate_payload_total": Name("gauge", ("name", "type"), "0: seen by a validator only."),
+    "routinator_ta_contributed_payload_total": Name("gauge", ("name", "type"), "Payload that is served."),
     "routinator_vrps_added_locally": Name("gauge", (), "VRPs of local exceptions."),
     "routinator_rtr_current_connections": Name("gauge", (), "Connected routers."),
     "routinator_rtr_bytes_read": Name("unknown", (), "Octets received in sessions."),
@@ -103,6 +119,7 @@ ROUTINATOR: dict[str, Name] = {
     "routinator_http_bytes_written": Name("unknown", (), "Octets of bodies sent by HTTP."),
     "routinator_rtr_client_connections": Name("gauge", ("addr",), "Sessions (with router_metrics)."),
     "routinator_rtr_client_serial": Name("gauge", ("addr",), "Serial (with router_metrics)."),
+    "routinator_rtr_client_last_update_seconds": Name("gauge", ("addr",), "Since its last whole response."),
     "routinator_rtr_client_last_reset_seconds": Name("gauge", ("addr",), "Since its last full set."),
     "routinator_rtr_client_reset_queries": Name("unknown", ("addr",), "Sessions that had a full set."),
     "routinator_rtr_client_serial_queries": Name("unknown", ("addr",), "Other queries."),

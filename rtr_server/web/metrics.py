@@ -7,7 +7,6 @@ import importlib.metadata
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import accumulate
 
-import numpy as np
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import HistogramMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
@@ -16,6 +15,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from rov import Snapshot
+from rtr_server.feed.losses import by_trust_anchor
 from rtr_server.feed.process import ProcessFeed
 from rtr_server.publish import Change
 from rtr_server.sessions import SessionRow
@@ -25,10 +25,10 @@ from rtr_server.web import query
 from rtr_server.web.daemon import Daemon
 from rtr_server.web.families import Values, family, one
 from rtr_server.web.health import readiness
-from rtr_server.web.metric_aliases import aliases, octets
+from rtr_server.web.metric_aliases import aliases, anchors, octets
 from rtr_server.web.metric_names import ALL
 from rtr_server.web.protocol import Traffic
-from rtr_server.web.status import exceptions
+from rtr_server.web.status import exceptions, filtered
 
 LAG_BOUNDS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
 LAG_INTERVAL = 0.25
@@ -114,18 +114,14 @@ def _histogram(name: str, seen: Histogram) -> Metric:
 
 def _by_anchor(daemon: Daemon, snapshot: Snapshot) -> Iterator[Metric]:
     """What walks a column of the set; in a thread."""
-    names = snapshot.trust_anchors
-    values: dict[tuple[str, ...], float] = {}
-    totals: dict[tuple[str, ...], float] = {}
-    for version, columns in (("4", snapshot.ipv4), ("6", snapshot.ipv6)):
-        found = np.bincount(columns.ta, minlength=len(names)).tolist()
-        for name, count in zip(names, found, strict=True):
-            values[version, name] = count
-            totals[(name,)] = totals.get((name,), 0) + count
+    values = {
+        (version, name): float(families[place])
+        for place, version in enumerate("46")
+        for name, families in by_trust_anchor(snapshot).items()
+    }
     yield family("rovkit_vrps", values)
     if "routinator" in daemon.config.http.metric_aliases:
-        yield family("routinator_ta_valid_vrps_total", totals)
-        yield family("routinator_ta_contributed_vrps_total", totals)
+        yield from anchors(snapshot, filtered(daemon))
 
 
 def _gauges(daemon: Daemon, ready: bool) -> Iterator[Metric]:

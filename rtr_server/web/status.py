@@ -16,6 +16,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from rov import Snapshot
+from rov.formats.routinator import NO_TRUST_ANCHOR
 from rtr_server.endpoint import Endpoint
 from rtr_server.feed.process import Ready
 from rtr_server.sessions import SessionRow
@@ -63,6 +64,7 @@ class Client(msgspec.Struct):
     connections: int = 0
     serial: int | None = None
     reset_age: float | None = None
+    update_age: float | None = None
     resets: int = 0
     queries: int = 0
     read: int = 0
@@ -76,13 +78,24 @@ def clients(rows: Iterable[SessionRow]) -> dict[str, Client]:
         client = found.setdefault(Endpoint.parse(row.peer).host, Client())
         client.connections += 1
         client.serial = row.serial if client.serial is None else max(client.serial, row.serial or 0)
-        ages = [age for age in (client.reset_age, row.reset_age) if age is not None]
-        client.reset_age = min(ages, default=None)
+        client.reset_age = _younger(client.reset_age, row.reset_age)
+        client.update_age = _younger(client.update_age, row.update_age)
         client.resets += row.reset_age is not None
         client.queries += row.queries
         client.read += row.octets_in
         client.written += row.octets_out
     return found
+
+
+def _younger(one: float | None, other: float | None) -> float | None:
+    return min((age for age in (one, other) if age is not None), default=None)
+
+
+def filtered(daemon: Daemon) -> dict[str, tuple[int, int]]:
+    """VRPs that the local exceptions took out, IPv4 and IPv6, by trust anchor."""
+    served = daemon.updates.served
+    found = served.filtered if isinstance(served, Ready) else {}
+    return {name or NO_TRUST_ANCHOR: families for name, families in found.items()}
 
 
 def exceptions(daemon: Daemon) -> tuple[int, int]:
@@ -120,29 +133,45 @@ def _lines(daemon: Daemon, served: Served, rows: list[SessionRow], version: str)
         yield "rtr-clients:"
         for address, client in clients(rows).items():
             serial = "N/A" if client.serial is None else client.serial
-            ago = "last-reset=N/A"
-            if client.reset_age is not None:
-                ago = f"last-reset-ago={client.reset_age:.3f}s"
+            updated, reset = _ago("updated", client.update_age), _ago("last-reset", client.reset_age)
             yield (
-                f"    {address}: connections={client.connections}, serial={serial}, {ago}, "
+                f"    {address}: connections={client.connections}, serial={serial}, {updated}, {reset}, "
                 f"reset-queries={client.resets}, serial-queries={client.queries - client.resets}, "
                 f"read={client.read}, written={client.written}"
             )
+    yield from _rib_lines(daemon)
     traffic = daemon.traffic
     yield f"http-connections: {traffic.connections} total, {traffic.current} current"
     yield f"http-requests: {traffic.requests}"
     yield f"http-data: {traffic.octets_out} bytes sent, {traffic.octets_in} bytes received"
 
 
-def _payload(total: int, *, origins: bool) -> dict[str, int]:
+def _ago(name: str, age: float | None) -> str:
+    return f"{name}=N/A" if age is None else f"{name}-ago={age:.3f}s"
+
+
+def _rib_lines(daemon: Daemon) -> Iterator[str]:
+    """How the dumps of [http] rib stand; nothing without them."""
+    rib = daemon.rib.status()
+    if not rib.files:
+        return
+    yield f"rib: {rib.state}" + ("" if rib.error is None else f": {rib.error}")
+    yield f"rib-files: {' '.join(rib.files)}"
+    yield f"rib-routes: {rib.routes}"
+    if rib.made is not None:
+        yield f"rib-made-at: {datetime.fromtimestamp(rib.made, UTC)}"
+
+
+def _payload(final: int, taken: int = 0, *, origins: bool) -> dict[str, int]:
     unsafe = {"unsafe": 0} if origins else {}
-    return {"total": total, **unsafe, "locallyFiltered": 0, "duplicate": 0, "final": total}
+    return {"total": final + taken, **unsafe, "locallyFiltered": taken, "duplicate": 0, "final": final}
 
 
-def _payloads(snapshot: Snapshot) -> dict[str, dict[str, int]]:
+def _payloads(snapshot: Snapshot, taken: dict[str, tuple[int, int]]) -> dict[str, dict[str, int]]:
+    four, six = (sum(families[place] for families in taken.values()) for place in (0, 1))
     return {
-        "routeOriginsIPv4": _payload(len(snapshot.ipv4), origins=True),
-        "routeOriginsIPv6": _payload(len(snapshot.ipv6), origins=True),
+        "routeOriginsIPv4": _payload(len(snapshot.ipv4), four, origins=True),
+        "routeOriginsIPv6": _payload(len(snapshot.ipv6), six, origins=True),
         "routerKeys": _payload(len(snapshot.router_keys), origins=False),
         "aspas": _payload(len(snapshot.aspas), origins=False),
     }
@@ -153,7 +182,8 @@ def _iso(seconds: float) -> str:
 
 
 def _document(daemon: Daemon, served: Served, rows: list[SessionRow], version: str) -> dict[str, Any]:
-    snapshot, now = served.snapshot, daemon.clock()
+    snapshot, now, taken = served.snapshot, daemon.clock(), filtered(daemon)
+    by_ta = {**dict.fromkeys(taken, 0), **counts(snapshot)}
     last = daemon.changes[0] if daemon.changes else None
     seconds = 0.0 if last is None else last.seconds + sum(last.stages.values())
     done = float(served.made if last is None else last.time)
@@ -167,7 +197,7 @@ def _document(daemon: Daemon, served: Served, rows: list[SessionRow], version: s
             address: {
                 "connections": client.connections,
                 "serial": client.serial,
-                "updated": None,
+                "updated": None if client.update_age is None else _iso(now - client.update_age),
                 "lastReset": None if client.reset_age is None else _iso(now - client.reset_age),
                 "resetQueries": client.resets,
                 "serialQueries": client.queries - client.resets,
@@ -183,14 +213,15 @@ def _document(daemon: Daemon, served: Served, rows: list[SessionRow], version: s
         "lastUpdateStart": _iso(done - seconds),
         "lastUpdateDone": _iso(done),
         "lastUpdateDuration": round(seconds, 3),
-        "payload": _payloads(snapshot),
+        "payload": _payloads(snapshot, taken),
         "aspasLargeProviderSet": 0,
-        "tals": {name: _tal(count) for name, count in counts(snapshot).items()},
+        "tals": {name: _tal(count, sum(taken.get(name, ()))) for name, count in by_ta.items()},
         "repositories": {},
         "vrpsAddedLocally": exceptions(daemon)[1],
         "rsync": {},
         "rrdp": {},
         "pubPointIssues": {},
+        "rib": daemon.rib.status() if daemon.rib.files else None,
         "rtr": rtr,
         "http": {
             "totalConnections": daemon.traffic.connections,
@@ -202,11 +233,11 @@ def _document(daemon: Daemon, served: Served, rows: list[SessionRow], version: s
     }
 
 
-def _tal(count: int) -> dict[str, int]:
+def _tal(count: int, taken: int) -> dict[str, int]:
     return {
-        "vrpsTotal": count,
+        "vrpsTotal": count + taken,
         "vrpsUnsafe": 0,
-        "vrpsLocallyFiltered": 0,
+        "vrpsLocallyFiltered": taken,
         "vrpsDuplicate": 0,
         "vrpsFinal": count,
         "validROAs": 0,

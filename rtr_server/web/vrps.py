@@ -7,13 +7,14 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator
 from datetime import UTC, datetime
 
 import msgspec
-import numpy as np
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 import rov
 from rov import RouterKey, Snapshot
+from rov.formats.routinator import NO_TRUST_ANCHOR
+from rtr_server.feed.losses import by_trust_anchor
 from rtr_server.web import answers, needs, query
 from rtr_server.web.answers import Kitchen
 from rtr_server.web.daemon import Daemon, Served
@@ -86,10 +87,8 @@ def _list(daemon: Daemon, kitchen: Kitchen, form: str) -> Callable[[Request], Aw
 
 def counts(snapshot: Snapshot) -> dict[str, int]:
     """VRPs of each trust anchor, by name; "N/A" for those without one."""
-    names = snapshot.trust_anchors
-    four, six = (np.bincount(part.ta, minlength=len(names)) for part in (snapshot.ipv4, snapshot.ipv6))
-    found = zip(names, (four + six).tolist(), strict=True)
-    return {name or "N/A": count for name, count in found if count}
+    found = by_trust_anchor(snapshot).items()
+    return {name or NO_TRUST_ANCHOR: sum(families) for name, families in found if any(families)}
 
 
 def summary_lines(served: Served) -> Iterator[str]:

@@ -183,6 +183,7 @@ def test_a_url_is_fetched_once_per_version(site):
     assert len(feed.load().snapshot) == 2
     asked = [{key.lower(): value for key, value in got.items()} for got in site.requests]
     assert [request.get("if-none-match") for request in asked] == [None, '"1"', '"1"']
+    assert feed.answers == {"200": 2, "304": 1}
 
 
 def test_a_bad_set_is_fetched_again(site):
@@ -222,8 +223,10 @@ def test_a_dripping_server_is_given_up(site):
 @pytest.mark.parametrize("status", [404, 500])
 def test_a_status_is_told(site, status):
     site.status = status
+    feed = UrlFeed(site.url)
     with pytest.raises(FeedError, match=f"HTTP status {status}") as caught:
-        UrlFeed(site.url).load()
+        feed.load()
+    assert feed.answers == {str(status): 1}
     assert caught.value.temporary
 
 

@@ -1,6 +1,7 @@
 """The loader process from the daemon's side: what it hands over, and what becomes of one that hangs."""
 
 import asyncio
+import json
 import os
 import signal
 import sys
@@ -8,7 +9,7 @@ import sys
 import pytest
 
 from rtr_server.cache import wire
-from rtr_server.config.sources import FileSource, Guard, Policy, StaticSource, StaticVrp, Watch
+from rtr_server.config.sources import FileSource, Guard, Policy, Slurm, StaticSource, StaticVrp, Watch
 from rtr_server.config.values import Seconds, network
 from rtr_server.feed import messages, process
 from rtr_server.feed.feed import FeedError
@@ -95,6 +96,29 @@ def test_losses_are_told_against_what_is_served(file, tmp_path):
 
     guard = Guard(watch=(Watch(asn=64496),))
     run(scenario, Settings((FileSource(path=file),), guard=guard), tmp_path / "feed")
+
+
+def test_what_exceptions_take_out_is_counted_by_trust_anchor(file, tmp_path):
+    filters = {"prefixFilters": [{"prefix": "192.0.2.0/24"}, {"asn": 64496}, {"asn": 64497}]}
+    wanted = {"prefixAssertions": [{"prefix": "10.0.0.0/8", "asn": 1}]}
+    empty = {"prefixAssertions": [], "bgpsecAssertions": []}
+    (tmp_path / "slurm.json").write_text(
+        json.dumps(
+            {
+                "slurmVersion": 1,
+                "validationOutputFilters": {"bgpsecFilters": [], **filters},
+                "locallyAddedAssertions": {**empty, **wanted},
+            }
+        )
+    )
+
+    async def scenario(feed):
+        ready = await in_thread(feed.load)
+        assert [vrp.asn for vrp in ready.snapshot.vrps()] == [1]
+        assert ready.filtered == {"x": (1, 1)}
+
+    settings = Settings((FileSource(path=file),), slurm=Slurm(files=(tmp_path / "slurm.json",)))
+    run(scenario, settings, tmp_path / "feed")
 
 
 def test_each_vrp_knows_its_sources(file, tmp_path):

@@ -258,6 +258,7 @@ def row(number=1, **fields):
         "age": 90_061.0,
         "reset_age": 90_000.0,
         "reset_why": "first query",
+        "update_age": 89_000.0,
         "octets_in": 8,
         "octets_out": 16_400_000,
         "pending": 0,

@@ -5,15 +5,22 @@ import json
 import re
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from rtr_server.cache.mirror import Mirror, SnapshotReceived
+from rtr_server.config.sources import FileSource
+from rtr_server.feed.messages import SourceStatus
+from rtr_server.feed.process import ProcessFeed
+from rtr_server.feed.settings import Settings
 from rtr_server.protocol.client import RouterSession
+from rtr_server.web import metric_aliases
 from rtr_server.web.metric_names import ALL, NAMES, page
 from tests.web.conftest import SMALL, vrp_set
 
+STATES = ("valid", "unsafe", "locally_filtered", "duplicate", "contributed")
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -58,7 +65,13 @@ def test_names_are_the_documented_ones(run_daemon):
         opened = []
         running.call(lambda: synced(running.cache.endpoints[0], opened))
         found = scrape(running)
+        status, lines = running.client.get("/api/v1/status").json(), running.client.get("/status").text
         running.call(lambda: leave(opened))
+        client = status["rtr"]["clients"]["127.0.0.1"]
+        assert client["lastReset"][:16] <= client["updated"][:16] <= status["now"][:16]
+        assert re.search(
+            r"127\.0\.0\.1: connections=1, serial=\d+, updated-ago=\d+\.\d{3}s, last-reset-ago=", lines
+        )
         assert set(found) == set(ALL)
         for name, family in found.items():
             declared = ALL[name]
@@ -67,6 +80,50 @@ def test_names_are_the_documented_ones(run_daemon):
                 assert set(sample.labels) - {"le"} == set(declared.labels), name
         assert values(found["routinator_ta_contributed_vrps_total"]) == {("ripe",): 3, ("apnic",): 2}
         assert values(found["rtr_clients"]) == {("all",): 1}
+        assert values(found["routinator_ta_contributed_payload_total"]) == {
+            ("ripe", "route_origins_ipv4"): 2,
+            ("ripe", "route_origins_ipv6"): 1,
+            ("apnic", "route_origins_ipv4"): 2,
+            ("apnic", "route_origins_ipv6"): 0,
+            ("N/A", "router_keys"): 1,
+            ("N/A", "aspas"): 1,
+        }
+        assert set(values(found["routinator_ta_unsafe_payload_total"]).values()) == {0}
+        assert 0 <= values(found["routinator_rtr_client_last_update_seconds"])[("127.0.0.1",)] < 30
+        assert [sample.value for sample in found["rtr_info"].samples] == [1]
+
+
+def test_what_exceptions_took_out_is_counted_by_trust_anchor():
+    """Routinator's valid is before its local exceptions, contributed after them."""
+    taken = {"ripe": (5, 1), "gone": (0, 7)}
+    found = {family.name: family for family in metric_aliases.anchors(SMALL, taken)}
+    vrps = {state: values(found[f"routinator_ta_{state}_vrps_total"]) for state in STATES}
+    assert vrps == {
+        "valid": {("ripe",): 9, ("apnic",): 2, ("gone",): 7},
+        "unsafe": {("ripe",): 0, ("apnic",): 0, ("gone",): 0},
+        "locally_filtered": {("ripe",): 6, ("apnic",): 0, ("gone",): 7},
+        "duplicate": {("ripe",): 0, ("apnic",): 0, ("gone",): 0},
+        "contributed": {("ripe",): 3, ("apnic",): 2, ("gone",): 0},
+    }
+    payload = values(found["routinator_ta_locally_filtered_payload_total"])
+    assert {key: count for key, count in payload.items() if count} == {
+        ("ripe", "route_origins_ipv4"): 5,
+        ("ripe", "route_origins_ipv6"): 1,
+        ("gone", "route_origins_ipv6"): 7,
+    }
+
+
+def test_http_answers_of_sources(tmp_path):
+    feed = ProcessFeed(Settings((FileSource(path=tmp_path / "a"),)), tmp_path)
+    feed.status = [
+        SourceStatus("https://a.example/", "usable", answers={"200": 2, "304": 5}),
+        SourceStatus("/b", "usable"),
+    ]
+    daemon = SimpleNamespace(updates=SimpleNamespace(feed=feed))
+    assert metric_aliases.answers(daemon) == {
+        ("https://a.example/", "200"): 2,
+        ("https://a.example/", "304"): 5,
+    }
 
 
 def test_aliases_and_routers_are_off(small):

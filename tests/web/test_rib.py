@@ -75,6 +75,11 @@ def test_the_routes_under_and_around_a_prefix_and_of_an_asn(running):
 
 def test_the_states_follow_the_set_and_the_files(running, dump, monkeypatch):
     status = running.client.get("/readyz").json()["rib"]
+    assert running.client.get("/api/v1/status").json()["rib"] == status
+    lines = running.client.get("/status").text.splitlines()
+    assert "rib: loaded" in lines
+    assert f"rib-files: {status['files'][0]}" in lines
+    assert f"rib-routes: {status['routes']}" in lines
     assert (status["state"], status["routes"], status["error"]) == ("loaded", 9, None)
     assert status["counts"]["ipv4"] == {"not_found": 2, "valid": 2, "invalid": 2}
     first = running.daemon.rib.table

@@ -289,6 +289,7 @@ def test_summary_status_version_clients(small):
     assert found["serial"] == small.daemon.served.serial
     assert found["payload"]["routeOriginsIPv4"]["final"] == 4
     assert found["tals"]["ripe"]["vrpsFinal"] == 3
+    assert found["rib"] is None
     http = found["http"]
     assert http["currentConnections"] == 1
     assert http["totalConnections"] >= 1 < http["requests"]
