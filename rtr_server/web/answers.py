@@ -16,6 +16,7 @@ from starlette.responses import Response, StreamingResponse
 
 from rtr_server.threads import in_thread
 from rtr_server.web.daemon import Served
+from rtr_server.web.problems import MEDIA_TYPE
 
 SLICE = 128 << 10
 """Octets given to a connection at once."""
@@ -110,6 +111,33 @@ def coding_for(request: Request) -> str:
         name, _, weight = part.partition(";")
         accepted[name.strip()] = not re.fullmatch(r"\s*q\s*=\s*0(\.0*)?\s*", weight)
     return next((name for name in _CODINGS if accepted.get(name, accepted.get("*", False))), "")
+
+
+def accepted(header: str) -> list[tuple[str, float]]:
+    """The media types of an Accept header in its order, with their weights (RFC 9110 section 12.5.1).
+
+    >>> accepted("text/html, application/json;q=0.5")
+    [('text/html', 1.0), ('application/json', 0.5)]
+    """
+    found = []
+    for part in header.lower().split(","):
+        name, *parameters = (each.strip() for each in part.split(";"))
+        found.append((name, next((_weight(each[2:]) for each in parameters if each.startswith("q=")), 1.0)))
+    return found
+
+
+def _weight(text: str) -> float:
+    try:
+        return min(1.0, max(0.0, float(text)))
+    except ValueError:
+        return 0.0
+
+
+def wants_page(request: Request) -> bool:
+    """Whether a person asks, with a browser: HTML is named, and no JSON that is liked as well."""
+    weights = dict(accepted(request.headers.get("accept", "")))
+    html = weights.get("text/html", 0.0)
+    return html > max(weights.get("application/json", 0.0), weights.get(MEDIA_TYPE, 0.0))
 
 
 def not_modified(request: Request, tag: str, modified: int) -> bool:

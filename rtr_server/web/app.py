@@ -13,7 +13,20 @@ from starlette.routing import BaseRoute
 
 from rtr_server.config.web import Http, read_token
 from rtr_server.transport.errors import TransportError
-from rtr_server.web import api, bulk, compare, deltas, health, metrics, openapi, pages, status, validity, vrps
+from rtr_server.web import (
+    answers,
+    api,
+    bulk,
+    compare,
+    deltas,
+    health,
+    metrics,
+    openapi,
+    pages,
+    status,
+    validity,
+    vrps,
+)
 from rtr_server.web.answers import Kitchen
 from rtr_server.web.daemon import Daemon
 from rtr_server.web.gate import Gate
@@ -28,8 +41,8 @@ class Module(Protocol):
         """What it answers; its handlers close over ``daemon``."""
 
 
-MODULES: tuple[Module, ...] = (health, vrps, validity, bulk, deltas, status, compare, api, openapi, pages)
-"""Asked in this order; no two may have a path in common."""
+MODULES: tuple[Module, ...] = (health, vrps, validity, bulk, deltas, status, compare, api, openapi)
+"""Asked in this order, then the pages and the metrics; no two may have a path in common."""
 
 
 class Web:
@@ -43,12 +56,29 @@ class Web:
         daemon.kitchen = Kitchen(daemon.config.http.heavy, daemon.config.http.cache)
         self.meter = metrics.Meter(daemon, traffic)
         routes = [route for module in MODULES for route in module.routes(daemon)]
+        self._pages = pages.Pages(daemon)
+        routes += self._pages.routes()
         routes += metrics.routes(daemon, self.meter)
-        handlers = {Problem: _problem, HTTPException: _http_exception}
+        handlers = {Problem: _problem, HTTPException: self._http_exception}
         starlette = Starlette(routes=routes, exception_handlers=handlers)  # type: ignore[arg-type]
         starlette.router.redirect_slashes = False
         self.app = Gate(starlette, traffic, _token(daemon.config.http))
         self.meter.requests = self.app.requests
+
+    async def _http_exception(self, request: Request, error: HTTPException) -> Response:
+        """What Starlette itself refuses: no such path, on a page for browsers; another method."""
+        details = {
+            404: f"{request.url.path[:200]!a}: no such path",
+            405: f"{request.method[:20]!a}: expected {(error.headers or {}).get('Allow', 'another method')}",
+        }
+        detail = details.get(error.status_code, str(error.detail))
+        problem = Problem(error.status_code, detail, dict(error.headers or {}))
+        if error.status_code != 404:
+            return await _problem(request, problem)
+        answer = self._pages.problem if answers.wants_page(request) else _problem
+        response = await answer(request, problem)
+        response.headers.add_vary_header("Accept")
+        return response
 
 
 def _token(settings: Http) -> str | None:
@@ -62,13 +92,3 @@ def _token(settings: Http) -> str | None:
 
 async def _problem(request: Request, problem: Problem) -> Response:
     return Response(problem.body(), problem.status, problem.headers, MEDIA_TYPE)
-
-
-async def _http_exception(request: Request, error: HTTPException) -> Response:
-    """What Starlette itself refuses: no such path, another method."""
-    details = {
-        404: f"{request.url.path[:200]!a}: no such path",
-        405: f"{request.method[:20]!a}: expected {(error.headers or {}).get('Allow', 'another method')}",
-    }
-    detail = details.get(error.status_code, str(error.detail))
-    return await _problem(request, Problem(error.status_code, detail, dict(error.headers or {})))

@@ -19,7 +19,7 @@ from rov import ArgumentError, ExtraError, PrefixError, VrpIndex
 from rov.bulk import FORMS, Form, Validator
 from rtr_server.threads import in_thread
 from rtr_server.web import needs, query
-from rtr_server.web.answers import slices
+from rtr_server.web.answers import accepted, slices
 from rtr_server.web.bodies import Decoder, coding_of, pieces
 from rtr_server.web.daemon import Daemon
 from rtr_server.web.problems import Problem, shown
@@ -81,9 +81,7 @@ def _writes(request: Request, reads: Form) -> Form:
     """What the client takes and likes best, of equal ones that of the body; 406 where it takes none."""
     weights = dict.fromkeys(FORMS, -1.0)
     rank = dict.fromkeys(FORMS, -1)
-    for part in request.headers.get("accept", "*/*").lower().split(","):
-        name, *parameters = (each.strip() for each in part.split(";"))
-        weight = next((_weight(each[2:]) for each in parameters if each.startswith("q=")), 1.0)
+    for name, weight in accepted(request.headers.get("accept", "*/*")):
         forms = [TYPES[name]] if name in TYPES else FORMS if name in ("*/*", "application/*", "") else ()
         specific = 2 if name in TYPES else int(name == "application/*")
         for form in forms:
@@ -93,13 +91,6 @@ def _writes(request: Request, reads: Form) -> Form:
     if weights[best] <= 0:
         raise Problem(406, f"expected Accept with one of {_EXPECTED}")
     return best
-
-
-def _weight(text: str) -> float:
-    try:
-        return min(1.0, max(0.0, float(text)))
-    except ValueError:
-        return 0.0
 
 
 async def _judged(request: Request, index: VrpIndex, reads: Form, writes: Form, most: int) -> IO[bytes]:

@@ -13,6 +13,7 @@ from rtr_server.config import ConfigError, build_config
 from rtr_server.config.web import read_token
 from rtr_server.feed.feed import FeedError
 from rtr_server.transport.errors import TransportError
+from rtr_server.web.problems import MEDIA_TYPE
 from tests.web.conftest import SMALL
 
 OLD = 1_700_000_000
@@ -90,6 +91,34 @@ def test_unknown_paths_and_methods_get_a_problem(small):
     answer = small.client.delete("/readyz")
     assert answer.status_code == 405
     assert "GET" in answer.headers["allow"]
+
+
+BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
+
+
+@pytest.mark.parametrize(
+    ("accept", "kind"),
+    [
+        (BROWSER, "text/html; charset=utf-8"),
+        ("application/json;q=0.9, Text/HTML", "text/html; charset=utf-8"),
+        ("*/*", "application/problem+json"),
+        ("text/html;q=0", "application/problem+json"),
+        ("text/html;q=x", "application/problem+json"),
+        ("text/html;q=0.5, application/json", "application/problem+json"),
+        ("text/html;q=0.5, application/problem+json", "application/problem+json"),
+    ],
+)
+def test_a_browser_gets_a_page_where_nothing_lies(small, accept, kind):
+    answer = small.client.get("/nothing/<b>", headers={"Accept": accept})
+    assert (answer.status_code, answer.headers["content-type"]) == (404, kind)
+    assert "Accept" in answer.headers["vary"].split(", ")
+    assert "no such path" in answer.text
+    if kind.startswith("text/html"):
+        assert "<b>" not in answer.text
+        assert "<h1>There is no such page</h1>" in answer.text
+        assert '<form class="ask" role="search"' in answer.text
+        assert small.client.head("/nothing", headers={"Accept": accept}).status_code == 404
+        assert small.client.delete("/", headers={"Accept": accept}).headers["content-type"] == MEDIA_TYPE
 
 
 def test_token(run_daemon, tmp_path):

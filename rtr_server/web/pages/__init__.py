@@ -31,12 +31,9 @@ from rtr_server.web.problems import Problem
 
 HTML = "text/html; charset=utf-8"
 
+NOTHING = Form()
+
 BUSY = {"Retry-After": "60"}
-
-
-def routes(daemon: Daemon) -> Iterable[BaseRoute]:
-    """The paths of the pages."""
-    return Pages(daemon).routes()
 
 
 class Pages:
@@ -73,10 +70,14 @@ class Pages:
                 form = form_of(dict(request.query_params))
                 if "asn" in request.path_params:
                     form = Form("", request.path_params["asn"][:100])
-                values = {"problem": problem, "form": form}
-                return await self._page(request, "problem.html", values, problem.status, problem.headers)
+                return await self.problem(request, problem, form)
 
         return guarded
+
+    async def problem(self, request: Request, problem: Problem, form: Form = NOTHING) -> Response:
+        """What went wrong, as a page."""
+        values = {"problem": problem, "form": form}
+        return await self._page(request, "problem.html", values, problem.status, problem.headers)
 
     async def _page(
         self,
@@ -87,7 +88,7 @@ class Pages:
         headers: Mapping[str, str] | None = None,
     ) -> Response:
         coding = answers.coding_for(request)
-        base = {"form": Form(), "at": name.partition(".")[0], "version": self._files.version}
+        base = {"form": NOTHING, "at": name.partition(".")[0], "version": self._files.version}
         body = await in_thread(lambda: self._renderer.page(name, {**base, **values}))
         if coding and len(body) > answers.SMALL:
             body = await in_thread(lambda: answers.packed([body], coding))
