@@ -72,8 +72,9 @@ def _anchors(base: Snapshot, gone: Snapshot, lost: Snapshot) -> tuple[tuple[str,
 def by_trust_anchor(snapshot: Snapshot) -> dict[str, tuple[int, int]]:
     """VRPs of IPv4 and of IPv6 by trust anchor, those that it names without any among them.
 
-    >>> by_trust_anchor(Snapshot.empty())
-    {}
+    >>> from rov import Prefix, Vrp
+    >>> by_trust_anchor(Snapshot.from_vrps([Vrp(Prefix.parse("192.0.2.0/24"), 24, 64496)]))
+    {'': (1, 0)}
     """
     names = snapshot.trust_anchors
     four, six = (

@@ -1,7 +1,8 @@
 """The HTTP side: API, metrics, looking glass; served in the event loop of the daemon, off by default.
 
 The seam: a module of this package has ``routes(daemon) -> Iterable[BaseRoute]`` (Starlette) and stands in
-``MODULES`` of ``app.py``. All that it knows of the rest it asks of the ``Daemon`` (``daemon.py``):
+``MODULES`` of ``app.py``, which adds the metrics and the pages. All that it knows of the rest it asks of the
+``Daemon`` (``daemon.py``):
 
     daemon.served            the set that answers come from, None before the first: a frozen Served with
                              ``snapshot`` (rov.Snapshot), ``index`` (rov.VrpIndex), ``history``
