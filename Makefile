@@ -19,8 +19,10 @@ MODULES := $(patsubst rov/%.pyx,rov.%,$(EXTENSIONS))
 BUILD_INPUT := $(EXTENSIONS) $(wildcard rov/*.pxd) setup.py pyproject.toml
 PYTHON_SOURCES := $(wildcard rov rov_command.py rtr_server tests benchmarks setup.py)
 COPIED := $(wildcard rov rov_command.py rtr_server tests benchmarks docs Makefile setup.py pyproject.toml README.md LICENSE)
-# The daemon has no extension module of its own: under checks its tests would be slow, and tell nothing.
-LIBRARY_TESTS = $(shell grep -L rtr_server tests/unit/test_*.py tests/property/test_*.py) rov
+# The daemon and what stands above the audits have no extension module of their own: under checks their tests
+# would be slow, and tell nothing.
+UNCHECKED = rtr_server|\bcli\b|rov_command|rov\.(report|routers|engines|live)
+LIBRARY_TESTS = $(shell grep -LE '$(UNCHECKED)' tests/unit/test_*.py; grep -L rtr_server tests/property/test_*.py) rov
 CHECKED_TESTS = $(LIBRARY_TESTS) -m "not realdata and not interop and not exhaustive and not memory"
 
 # What the checked builds read: the copies lie elsewhere, so the way to the real data must not be relative.
@@ -94,7 +96,7 @@ sanitize-test:
 	cd build/sanitize && \
 	LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" \
 	PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0:quarantine_size_mb=16 UBSAN_OPTIONS=print_stacktrace=1 \
-	.venv/bin/python -m pytest -rsfE tests/fuzz/test_fuzz_mrt.py $(CHECKED_TESTS)
+	.venv/bin/python -m pytest -rsfE -n $(JOBS) --dist loadfile tests/fuzz/test_fuzz_mrt.py $(CHECKED_TESTS)
 
 $(VENV)/.bench: $(BUILD_INPUT)
 	$(call install,.[test$(,)lint$(,)bench])
