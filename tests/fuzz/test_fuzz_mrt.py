@@ -5,13 +5,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.fuzz.process import fresh
+
 FUZZER = Path(__file__).parent / "fuzz_mrt.py"
 SECONDS = int(os.environ.get("ROVKIT_FUZZ_SECONDS", "20"))
 
 
 def test_nothing_breaks_the_parser(tmp_path):
     ended = subprocess.run(
-        [sys.executable, str(FUZZER), str(SECONDS)],
+        fresh(sys.executable, str(FUZZER), str(SECONDS)),
         cwd=tmp_path,
         capture_output=True,
         text=True,

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.fuzz.process import fresh
+
 HERE = Path(__file__).parent
 SECONDS = int(os.environ.get("ROVKIT_FUZZ_SECONDS", "20"))
 
@@ -17,7 +19,7 @@ def test_no_input_breaks_the_rules(tmp_path):
     found = tmp_path / "found"
     found.mkdir()
     # What is new goes to the first directory: the kept corpus is only read.
-    command = [sys.executable, str(HERE / "fuzz_rtr.py"), str(found), str(HERE / "corpus" / "rtr")]
+    command = fresh(sys.executable, str(HERE / "fuzz_rtr.py"), str(found), str(HERE / "corpus" / "rtr"))
     command += [f"-max_total_time={SECONDS}", "-max_len=4096", "-timeout=20", "-rss_limit_mb=1024"]
     command += [f"-artifact_prefix={tmp_path}/", "-print_final_stats=1", "-verbosity=0"]
     ended = subprocess.run(

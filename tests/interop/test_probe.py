@@ -18,7 +18,7 @@ COUNT = 200
 KNOWN = {
     "C23": "mixed",
     "C24": "mixed",
-    "C26": "version 3",
+    "C26": "version",
     "C28": "expected error 8",
     "C29": "error 4",
     "C38": "flush",
