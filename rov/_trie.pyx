@@ -12,11 +12,13 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from rov._trie_build cimport (
     CROWD, LIST_NODE, NODE, ON_LOW_WORD, Entry, Link, Tree, Word, build_tree, free_tree, tree_bytes,
 )
-from rov._trie_four cimport rov_four
 from rov._trie_ranges cimport Columns
 from rov._trie_verdict cimport (
     entry_of_slot, find, leaf_of_range, matched_inline, reason_of, rov_look_for_popcnt, rov_prefetch,
     search_reason, search_rest, state_of, step, walk,
+)
+from rov._trie_wide cimport (
+    rov_judge_4, rov_judge_8, rov_judge_ascending_8, rov_look_for_avx2, rov_lowest, rov_wide,
 )
 
 # Rows and boundaries are numbered in 32 bits; the global set has 10^6 rows.
@@ -26,10 +28,10 @@ cdef enum:
 # Routes that step together: enough to hide one cache miss behind the others, few enough for the L1 cache.
 cdef enum:
     GROUP = 64
-    FOUR = 4      # of them are judged at once
     SAMPLE = 13   # every so many of a group tell whether it is sorted
 
 rov_look_for_popcnt()
+rov_look_for_avx2()
 
 
 # Columns
@@ -75,38 +77,42 @@ cdef void find_group(const Tree* t, const uint64_t* high, const uint64_t* low, u
 cdef void judge_group(const Tree* t, const uint32_t* at, const uint8_t* lengths, const uint32_t* origins,
                       uint8_t* out, int count, bint reasons) noexcept nogil:
     """The verdicts on routes whose leaves are known."""
-    cdef int open[GROUP]
-    cdef int i = 0, k, left = 0
+    cdef uint64_t open, left
+    cdef uint32_t i
     if reasons:
-        for i in range(count):
+        for i in range(<uint32_t>count):
             out[i] = reason_of(t, t.entries + at[i], lengths[i], origins[i])
         return
-    while i < count:
-        if i + FOUR > count or rov_four(t.entries, at + i, lengths + i, origins + i, out + i):
-            for k in range(i, min(i + FOUR, count)):
-                open[left] = k
-                left += 1
-                rov_prefetch(t.links + t.entries[at[k]].rest)
-        i += FOUR
-    for k in range(left):
-        i = open[k]
+    if rov_wide:
+        open = rov_judge_8(t.entries, at, lengths, origins, out, count)
+    else:
+        open = rov_judge_4(t.entries, at, lengths, origins, out, count)
+    left = open
+    while left:
+        rov_prefetch(t.links + t.entries[at[rov_lowest(left)]].rest)
+        left &= left - 1
+    while open:
+        i = rov_lowest(open)
         out[i] = state_of(t, t.entries + at[i], lengths[i], origins[i])
+        open &= open - 1
 
 
 cdef void judge_ascending4(const Tree* t, const uint32_t* addresses, const uint8_t* lengths,
                            const uint32_t* origins, uint8_t* out, int count) noexcept nogil:
     """The States of routes in table order: few entries are nodes, and their memory is near at hand."""
     cdef uint32_t at[GROUP]
-    cdef const Word* words = t.words
-    cdef int i, k, shift = t.root_shift - 32
-    for i in range(count):
-        at[i] = entry_of_slot(words, addresses[i] >> shift)
-    i = 0
-    while i < count:
-        if i + FOUR > count or rov_four(t.entries, at + i, lengths + i, origins + i, out + i):
-            for k in range(i, min(i + FOUR, count)):
-                out[k] = state_of(t, find(t, <uint64_t>addresses[k] << 32, 0), lengths[k], origins[k])
-        i += FOUR
+    cdef uint64_t open
+    cdef int i, shift = t.root_shift - 32
+    if rov_wide:
+        open = rov_judge_ascending_8(t.words, shift, t.entries, addresses, lengths, origins, out, count)
+    else:
+        for i in range(count):
+            at[i] = entry_of_slot(t.words, addresses[i] >> shift)
+        open = rov_judge_4(t.entries, at, lengths, origins, out, count)
+    while open:
+        i = <int>rov_lowest(open)
+        out[i] = state_of(t, find(t, <uint64_t>addresses[i] << 32, 0), lengths[i], origins[i])
+        open &= open - 1
 
 
 cdef inline bint ascends4(const uint32_t* addresses, int count) noexcept nogil:
