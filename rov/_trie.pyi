@@ -7,6 +7,8 @@ _U1: TypeAlias = npt.NDArray[np.uint8]
 _U4: TypeAlias = npt.NDArray[np.uint32]
 _U8: TypeAlias = npt.NDArray[np.uint64]
 
+def judge_at_once(most: int) -> int: ...
+
 @final
 class Trie:
     def __new__(cls, family: int, address: _U4 | _U8, length: _U1, max_length: _U1, asn: _U4) -> Self: ...

@@ -10,15 +10,16 @@ cimport cython
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from rov._trie_build cimport (
-    CROWD, LIST_NODE, NODE, ON_LOW_WORD, Entry, Link, Tree, Word, build_tree, free_tree, tree_bytes,
+    CROWD, LIST_NODE, NODE, ON_LOW_WORD, Entry, Link, Tree, build_tree, free_tree, tree_bytes,
 )
 from rov._trie_ranges cimport Columns
 from rov._trie_verdict cimport (
-    entry_of_slot, find, leaf_of_range, matched_inline, reason_of, rov_look_for_popcnt, rov_prefetch,
-    search_reason, search_rest, state_of, step, walk,
+    MOST_STRIDES, entry_of_slot, find, leaf_of_range, matched_inline, reason_of, rov_look_for_popcnt,
+    rov_prefetch, search_reason, search_rest, state_of, step, walk,
 )
 from rov._trie_wide cimport (
-    rov_judge_4, rov_judge_8, rov_judge_ascending_8, rov_look_for_avx2, rov_lowest, rov_wide,
+    rov_judge_4, rov_judge_8, rov_judge_ascending_8, rov_look_for_avx2, rov_lowest, rov_set_wide,
+    rov_walk_8, rov_wide,
 )
 
 # Rows and boundaries are numbered in 32 bits; the global set has 10^6 rows.
@@ -32,6 +33,23 @@ cdef enum:
 
 rov_look_for_popcnt()
 rov_look_for_avx2()
+
+
+def judge_at_once(int most):
+    """Have 4 or 8 verdicts made at once from now on; how many it will be: 8 need AVX2.
+
+    The processor is asked when the module is imported, so this is for tests of both ways.
+
+    >>> judge_at_once(4)
+    4
+    >>> judge_at_once(8) in (4, 8)
+    True
+    """
+    if most == 8:
+        rov_look_for_avx2()
+    else:
+        rov_set_wide(False)
+    return 8 if rov_wide else 4
 
 
 # Columns
@@ -156,13 +174,17 @@ cdef void judge6(const Tree* t, const uint64_t* addresses, const uint8_t* length
     cdef uint64_t high[GROUP]
     cdef uint64_t low[GROUP]
     cdef uint32_t at[GROUP]
-    cdef uint32_t here = range_[0]
     cdef int i
     if ascends6(addresses, count):
+        i = 0
+        while i < count:
+            if rov_wide:
+                i = rov_walk_8(t.starts, range_, addresses, at, i, count, MOST_STRIDES)
+            if i < count:
+                at[i] = range_[0] = walk(t, range_[0], addresses[2 * i])
+                i += 1
         for i in range(count):
-            here = walk(t, here, addresses[2 * i])
-            at[i] = leaf_of_range(t, here, addresses[2 * i], addresses[2 * i + 1])
-        range_[0] = here
+            at[i] = leaf_of_range(t, at[i], addresses[2 * i], addresses[2 * i + 1])
     else:
         for i in range(count):
             high[i] = addresses[2 * i]

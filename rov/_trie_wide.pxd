@@ -1,15 +1,16 @@
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
-# The verdicts on several routes at once: leaves are read into registers and turned into columns, on which each
-# comparison of matched_inline and verdict is one instruction. Eight at once where the processor has AVX2, which
-# is asked at import; four at once in vectors of gcc and clang, which are there on every x86-64 (SSE2) and
-# aarch64; elsewhere all routes are left to be judged one by one.
+# The verdicts on several routes at once: leaves are read into registers and turned into columns, on which
+# each comparison of matched_inline and verdict is one instruction. Eight at once where the processor has AVX2,
+# which is asked at import; four at once in vectors of gcc and clang, which are there on every x86-64 (SSE2)
+# and aarch64; elsewhere all routes are left to be judged one by one.
 cdef extern from *:
     """
     #include <stdint.h>
     #define ROV_LENGTH0 0x000000FFu
     #define ROV_LENGTH1 0x00FF0000u
     static int rov_wide = 0;
+    #define rov_set_wide(wide) (rov_wide = (wide))
     #define rov_lowest(bits) ((uint32_t)__builtin_ctzll(bits))
 
     #if defined(__GNUC__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
@@ -149,14 +150,44 @@ cdef extern from *:
             open |= (uint64_t)1 << i;
         return open;
     }
+
+    ROV_AVX2 static int rov_walk_8(const uint64_t* starts, uint32_t* range, const uint64_t* addresses,
+                                   uint32_t* ranges, int i, int count, int strides) {
+        const __m256i flipped = _mm256_set1_epi64x(INT64_MIN);  /* comparisons are of signed numbers */
+        uint32_t at = *range;
+        for (; i < count; i++) {
+            const uint64_t high = addresses[2 * i];
+            const __m256i key = _mm256_xor_si256(_mm256_set1_epi64x((int64_t)high), flipped);
+            int left = strides;
+            uint32_t below;
+            if (__builtin_expect(high <= starts[at], 0))
+                break;
+            do {
+                const __m256i* next = (const __m256i*)(starts + at + 1);
+                const __m256i four = _mm256_xor_si256(_mm256_loadu_si256(next), flipped);
+                const __m256i more = _mm256_xor_si256(_mm256_loadu_si256(next + 1), flipped);
+                const int bits = _mm256_movemask_pd(_mm256_castsi256_pd(_mm256_cmpgt_epi64(key, four)))
+                    | _mm256_movemask_pd(_mm256_castsi256_pd(_mm256_cmpgt_epi64(key, more))) << 4;
+                below = (uint32_t)__builtin_popcount((unsigned)bits);
+                at += below;
+            } while (__builtin_expect(below == 8 && --left, 0));
+            if (__builtin_expect(below == 8, 0))
+                break;
+            ranges[i] = at;
+        }
+        *range = at;
+        return i;
+    }
     #else
     #define rov_look_for_avx2()
+    #define rov_walk_8(starts, range, addresses, ranges, i, count, strides) (i)
     #define rov_judge_8(entries, at, lengths, origins, states, count) 0
     #define rov_judge_ascending_8(words, shift, entries, addresses, lengths, origins, states, count) 0
     #endif
     """
     # Whether the processor judges eight at once.
     bint rov_wide
+    void rov_set_wide(bint wide) noexcept nogil
     void rov_look_for_avx2() noexcept nogil
     uint32_t rov_lowest(uint64_t bits) noexcept nogil
 
@@ -171,3 +202,8 @@ cdef extern from *:
     uint64_t rov_judge_ascending_8(const void* words, int shift, const void* entries,
                                    const uint32_t* addresses, const uint8_t* lengths,
                                    const uint32_t* origins, uint8_t* states, int count) noexcept nogil
+
+    # From a range to those of addresses in table order (their high words, at even places), by at most so many
+    # strides of eight keys an address, from route i on; the route at which it leaves off. rov_wide only.
+    int rov_walk_8(const uint64_t* starts, uint32_t* range_, const uint64_t* addresses, uint32_t* ranges,
+                   int i, int count, int strides) noexcept nogil
