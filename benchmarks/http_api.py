@@ -5,7 +5,10 @@
 The daemon runs on one processor, whoever asks on another. First POST /api/v1/validity: routes of the real
 table in each form, until the last octet of the answer is there; beside it the rate by the processor time of
 the daemon. Then a router asks a Serial Query every few milliseconds, alone at first and then beside each kind
-of load on HTTP: how long until its End of Data. Linux only.
+of load on HTTP: how long until its End of Data. As load and router want processors as well, the same load is
+then put on another daemon, on the same processor: what remains is what the machine does to anyone, and what
+is more is the daemon's doing. Last, under the load again, for how long the event loop was held up by what the
+daemon does (``benchmarks.stalls``). Linux only.
 """
 
 from __future__ import annotations
@@ -23,10 +26,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 import msgpack
+import msgspec
 import numpy as np
 import pyarrow as pa
 
@@ -48,15 +52,35 @@ PAUSE = 0.005
 
 PATIENCE = 120.0
 
+Felt = dict[str, dict[str, float]]
+"""Of a load: the answers with it on "ours" and on the "other" daemon, and our "loop"."""
+
+
+class Running(NamedTuple):
+    """A daemon: its process, the ports of RTR and of HTTP."""
+
+    process: subprocess.Popen[bytes]
+    rtr: int
+    web: int
+
+    def stalls(self, work: Callable[[], object]) -> dict[str, float]:
+        """How the event loop fared while this was done."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        for during in (work, lambda: None):
+            self.process.stdin.write(b"\n")
+            self.process.stdin.flush()
+            during()
+        return msgspec.json.decode(self.process.stdout.readline(), type=dict[str, float])
+
 
 @contextlib.contextmanager
-def daemon(directory: Path, vrps: Path) -> Iterator[tuple[int, int, int]]:
-    """A daemon on the first processor: its process, the ports of RTR and of HTTP."""
+def daemon(directory: Path, vrps: Path) -> Iterator[Running]:
+    """A daemon on the first processor."""
     rtr, web = free_port(), free_port()
-    command = [sys.executable, "-m", "rtr_server", "serve", "--vrps", str(vrps), "--ignore-expiry"]
-    command += ["--listen", f"127.0.0.1:{rtr}", "--http", f"127.0.0.1:{web}"]
-    log = (directory / "log").open("wb")
-    process = subprocess.Popen(command, stdout=log, stderr=log)
+    command = [sys.executable, "-m", "benchmarks.watched", str(vrps), str(rtr), str(web)]
+    log = (directory / "log").open("ab")
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log)
     try:
         until = time.monotonic() + PATIENCE
         while get(web, "/api/v1/status")[0] != 200:
@@ -65,7 +89,7 @@ def daemon(directory: Path, vrps: Path) -> Iterator[tuple[int, int, int]]:
             time.sleep(0.2)
         for thread in Path(f"/proc/{process.pid}/task").iterdir():
             os.sched_setaffinity(int(thread.name), {0})
-        yield process.pid, rtr, web
+        yield Running(process, rtr, web)
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait()
@@ -173,8 +197,9 @@ def loads(web: int, made: dict[str, bytes]) -> dict[str, Callable[[], object]]:
     }
 
 
-def beside(work: Callable[[], object], pipe: Any, seconds: float) -> list[float]:
-    """What the router took while two clients did this."""
+@contextlib.contextmanager
+def under(work: Callable[[], object]) -> Iterator[None]:
+    """Two clients do this, again and again."""
     ended = threading.Event()
 
     def run() -> None:
@@ -184,16 +209,44 @@ def beside(work: Callable[[], object], pipe: Any, seconds: float) -> list[float]
     threads = [threading.Thread(target=run) for _ in range(2)]
     for thread in threads:
         thread.start()
-    time.sleep(0.5)
+    try:
+        time.sleep(0.5)
+        yield
+    finally:
+        ended.set()
+        for thread in threads:
+            thread.join()
+
+
+def asked(pipe: Any, seconds: float) -> dict[str, float]:
+    """What the router took, in milliseconds."""
     pipe.send("tell")
     pipe.recv()
     time.sleep(seconds)
     pipe.send("tell")
-    times: list[float] = pipe.recv()
-    ended.set()
-    for thread in threads:
-        thread.join()
-    return times
+    times = sorted(pipe.recv())
+    return {"median": statistics.median(times), "p99": times[int(len(times) * 0.99)], "worst": times[-1]}
+
+
+def felt(ours: Running, other: Running, made: dict[str, bytes], seconds: float) -> dict[str, Felt]:
+    """What the router of our daemon feels of each load, on ours and on the other one."""
+    near, far = multiprocessing.Pipe()
+    router = multiprocessing.get_context("fork").Process(target=follow, args=(ours.rtr, far))
+    router.start()
+    near.recv()
+    found: dict[str, Felt] = {}
+    for (load, work), elsewhere in zip(
+        loads(ours.web, made).items(), loads(other.web, made).values(), strict=True
+    ):
+        found[load] = {}
+        with under(elsewhere):
+            found[load]["other"] = asked(near, seconds)
+        with under(work):
+            found[load]["ours"] = asked(near, seconds)
+            found[load]["loop"] = ours.stalls(lambda: time.sleep(seconds))
+    near.send("end")
+    router.join()
+    return found
 
 
 @click.command()
@@ -207,41 +260,31 @@ def main(routes: int, rounds: int, seconds: float) -> None:
     made = bodies(routes)
     rates: dict[str, float] = {}
     by_work: dict[str, float] = {}
-    latencies: dict[str, dict[str, float]] = {}
     with tempfile.TemporaryDirectory() as directory:
         vrps = Path(directory) / "vrps.rov"
         snapshot.save(vrps)
-        with daemon(Path(directory), vrps) as (pid, rtr, web):
-            os.sched_setaffinity(0, set(os.sched_getaffinity(0)) - {0} or {0})
+        os.sched_setaffinity(0, set(os.sched_getaffinity(0)) - {0} or {0})
+        with daemon(Path(directory), vrps) as ours, daemon(Path(directory), vrps) as other:
+            pid = ours.process.pid
             for form, body in made.items():
                 times, works = [], []
                 for _ in range(rounds):
                     start, worked = time.perf_counter(), processor_time(pid)
-                    post(web, form, body)
+                    post(ours.web, form, body)
                     times.append(time.perf_counter() - start)
                     works.append(processor_time(pid) - worked)
                 rates[form] = routes / statistics.median(times)
                 by_work[form] = routes / statistics.median(works)
-            ours, theirs = multiprocessing.Pipe()
-            router = multiprocessing.get_context("fork").Process(target=follow, args=(rtr, theirs))
-            router.start()
-            ours.recv()
-            for load, work in loads(web, made).items():
-                found = sorted(beside(work, ours, seconds))
-                latencies[load] = {
-                    "median": statistics.median(found),
-                    "p99": found[int(len(found) * 0.99)],
-                    "worst": found[-1],
-                }
-            ours.send("end")
-            router.join()
-            threads = len(list(Path(f"/proc/{pid}/task").iterdir()))
+            latencies = felt(ours, other, made, seconds)
     click.echo(f"{'POST /api/v1/validity':<24}{'routes/s':>12}{'by processor time':>20}")
     for form, rate in rates.items():
         click.echo(f"{form:<24}{rate:>12,.0f}{by_work[form]:>20,.0f}")
-    click.echo(f"\n{'Serial Query beside':<24}{'median ms':>12}{'p99 ms':>12}{'worst ms':>12}")
+    click.echo(f"\n{'Serial Query, ms':<24}{'on this daemon':>22}{'on another':>22}{'loop held up':>14}")
+    click.echo(f"{'beside':<24}" + f"{'median':>8}{'p99':>7}{'worst':>7}" * 2 + f"{'worst':>14}")
     for load, row in latencies.items():
-        click.echo(f"{load:<24}{row['median']:>12.2f}{row['p99']:>12.2f}{row['worst']:>12.2f}")
+        columns = (row[whose] for whose in ("ours", "other"))
+        shown = "".join(f"{each['median']:>8.2f}{each['p99']:>7.2f}{each['worst']:>7.2f}" for each in columns)
+        click.echo(f"{load:<24}{shown}{row['loop']['stall']:>14.2f}")
     write(
         "http_api",
         began,
@@ -251,7 +294,6 @@ def main(routes: int, rounds: int, seconds: float) -> None:
             "rates": rates,
             "by_processor_time": by_work,
             "latencies": latencies,
-            "threads": threads,
         },
     )
 

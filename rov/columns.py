@@ -88,9 +88,20 @@ def picked(columns: Iterable[npt.NDArray[Any]], rows: Rows) -> list[npt.NDArray[
     [1]
     """
     try:
+        if isinstance(rows, np.ndarray) and rows.dtype == np.bool_:
+            return _masked(list(columns), rows)
         return [column[rows] for column in columns]
     except (IndexError, TypeError, ValueError, OverflowError, RecursionError):
         raise ArgumentError(f"rows {shown(rows)}: expected a bool mask, row numbers or a slice") from None
+
+
+def _masked(columns: list[npt.NDArray[Any]], mask: npt.NDArray[np.bool_]) -> list[npt.NDArray[Any]]:
+    """A mask is read once for all columns: few rows of many are what is mostly asked for."""
+    for column in columns:
+        if mask.shape != column.shape[:1]:
+            raise IndexError("a mask of another length")
+    rows = np.flatnonzero(mask)
+    return [column[rows] for column in columns]
 
 
 class VrpColumns:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import zlib
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import zstandard
 from starlette.requests import ClientDisconnect, Request
+from starlette.types import Message
 
 from rtr_server.config.web import Http
 from rtr_server.threads import in_thread
@@ -15,6 +18,12 @@ from rtr_server.web.problems import Problem, shown
 
 PIECE = 1 << 20
 """Decoded octets at a time."""
+
+PAUSE = 0.25
+"""Seconds without an octet after which what has come is a block: some wait for the answer to it."""
+
+QUIET = 1.0
+"""Seconds without an octet after which a client that has been told of a fault sends no more."""
 
 ZSTD_PIECE = 512
 """Packed octets of zstd unpacked at a time: they make 16 MiB at worst."""
@@ -56,6 +65,65 @@ async def pieces(request: Request, most: int, size: int) -> AsyncIterator[bytes]
             held, waiting = [], 0
     if waiting:
         yield b"".join(held)
+
+
+class Blocks:
+    """A body in blocks: of at least ``size`` octets, or of what has come when the client pauses.
+
+    ``whole``: nothing follows. Problem 413: it is too large; ClientDisconnect: it ends early.
+    """
+
+    def __init__(self, request: Request, most: int, size: int) -> None:
+        self.whole = False
+        self._receive = request.receive
+        self._most, self._size = most, size
+        self._total = 0
+        self._task: asyncio.Task[Message] | None = None
+        length = request.headers.get("content-length", "0")
+        if length.isdecimal() and int(length) > most:
+            raise too_large(most)
+
+    async def next(self) -> bytes:
+        """The next block, b"" where there is none."""
+        held: list[bytes] = []
+        waiting = 0
+        while not self.whole and waiting < self._size:
+            message = await self._message(PAUSE if waiting else None)
+            if message is None:
+                break
+            if message["type"] == "http.disconnect":
+                raise ClientDisconnect
+            piece = message.get("body", b"")
+            self.whole = not message.get("more_body", False)
+            held.append(piece)
+            waiting += len(piece)
+            self._total += len(piece)
+            if self._total > self._most:
+                raise too_large(self._most)
+        return b"".join(held)
+
+    async def _message(self, seconds: float | None) -> Message | None:
+        """What comes, None if nothing does for so long."""
+        if self._task is None:
+            self._task = asyncio.ensure_future(self._receive())
+        done, _ = await asyncio.wait({self._task}, timeout=seconds)
+        if not done:
+            return None
+        task, self._task = self._task, None
+        return task.result()
+
+    async def pass_over(self, seconds: float) -> None:
+        """Take what is still sent, for so long at most: a client does not see an answer otherwise."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while not self.whole:
+                    message = await self._message(QUIET)
+                    self.whole = message is None or not message.get("more_body", False)
+
+    def close(self) -> None:
+        """Wait for nothing more."""
+        if self._task is not None:
+            self._task.cancel()
 
 
 class Decoder:

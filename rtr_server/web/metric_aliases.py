@@ -13,7 +13,7 @@ from rov.formats.routinator import NO_TRUST_ANCHOR
 from rtr_server.feed.losses import by_trust_anchor
 from rtr_server.feed.process import ProcessFeed
 from rtr_server.sessions import SessionRow
-from rtr_server.web.daemon import Daemon, Served
+from rtr_server.web.daemon import Daemon, Recorded, Served
 from rtr_server.web.families import Values, family, one
 from rtr_server.web.protocol import Traffic
 from rtr_server.web.status import clients, exceptions
@@ -84,8 +84,9 @@ def _payload(origins: Families, keys: int, aspas: int) -> dict[tuple[str, str], 
 
 def _stayrtr(daemon: Daemon, served: Served, rows: list[SessionRow]) -> Iterator[Metric]:
     snapshot, path = served.snapshot, daemon.updates.feed.name
-    last = daemon.changes[0].time if daemon.changes else served.made
-    changed = next((change.time for change in daemon.changes if change.delta is not None), served.made)
+    changes = tuple(daemon.changes)
+    last = changes[0].time if changes else served.made
+    changed = next((change.time for change in changes if change.delta is not None), served.made)
     families = {
         ("ipv4", "filtered", path): len(snapshot.ipv4),
         ("ipv6", "filtered", path): len(snapshot.ipv6),
@@ -112,8 +113,14 @@ def answers(daemon: Daemon) -> Values:
     return {(each.name, code): count for each in sources for code, count in each.answers.items()}
 
 
+def newest(daemon: Daemon) -> Recorded | None:
+    """The last change, None before the first."""
+    changes = tuple(daemon.changes)
+    return changes[0] if changes else None
+
+
 def _routinator(daemon: Daemon, served: Served, rows: list[SessionRow]) -> Iterator[Metric]:
-    last = daemon.changes[0] if daemon.changes else None
+    last = newest(daemon)
     received, sent = octets(daemon, rows)
     ago = max(0.0, daemon.clock() - (served.made if last is None else last.time))
     seconds = 0.0 if last is None else last.seconds + sum(last.stages.values())

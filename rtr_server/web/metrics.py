@@ -1,11 +1,17 @@
-"""/metrics for Prometheus: read off the daemon in the event loop, written in a thread."""
+"""/metrics for Prometheus: made in a thread, which reads counters that the event loop goes on counting.
+
+A thread therefore takes a copy of each dict and deque, which is one step, before it walks it.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import importlib.metadata
-from collections.abc import Iterable, Iterator, Mapping
+import math
+import time
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from itertools import accumulate
+from typing import Any
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import HistogramMetricFamily, Metric
@@ -25,10 +31,13 @@ from rtr_server.web import query
 from rtr_server.web.daemon import Daemon
 from rtr_server.web.families import Values, family, one
 from rtr_server.web.health import readiness
-from rtr_server.web.metric_aliases import aliases, anchors, octets
+from rtr_server.web.metric_aliases import aliases, anchors, newest, octets
 from rtr_server.web.metric_names import ALL
 from rtr_server.web.protocol import Traffic
 from rtr_server.web.status import exceptions, filtered
+
+KEPT = 1.0
+"""Seconds for which an answer is given again: who scrapes in pairs, or without a pause, costs no more."""
 
 LAG_BOUNDS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
 LAG_INTERVAL = 0.25
@@ -43,7 +52,7 @@ class Meter:
         self.lag = Histogram(LAG_BOUNDS)
         self.updates: dict[str, int] = {}
         self.announced = self.withdrawn = self.expired = 0
-        self.requests: Mapping[tuple[str, int], int] = {}
+        self.requests: dict[tuple[str, int], int] = {}
         daemon.watchers.append(self._changed)
 
     def _changed(self, change: Change) -> None:
@@ -70,29 +79,57 @@ def _elements(snapshot: Snapshot) -> int:
 def routes(daemon: Daemon, meter: Meter) -> Iterable[BaseRoute]:
     """The path."""
 
+    pages: dict[str, Page] = {}
+
     async def metrics(request: Request) -> Response:
         query.arguments(request, ())
-        rows = (await daemon.sessions()).sessions
+        encoder, media_type = choose_encoder(request.headers.get("accept", ""))
+        page = pages.setdefault(media_type, Page(lambda: _written(daemon, meter, encoder)))
+        headers = {"Content-Type": media_type, "Cache-Control": "no-store"}
+        return Response(await page.get(), headers=headers)
+
+    yield Route("/metrics", metrics)
+
+
+class Page:
+    """A body that is made when it is asked for, and given again for ``KEPT`` seconds."""
+
+    def __init__(self, make: Callable[[], Awaitable[bytes]]) -> None:
+        self._make = make
+        self._made = -math.inf
+        self._body = b""
+        self._turn = asyncio.Lock()
+
+    async def get(self) -> bytes:
+        """The body; those who ask while it is made have that one."""
+        async with self._turn:
+            if time.monotonic() - self._made >= KEPT:
+                self._body = await self._make()
+                self._made = time.monotonic()
+            return self._body
+
+
+async def _written(daemon: Daemon, meter: Meter, encoder: Callable[[CollectorRegistry], bytes]) -> bytes:
+    """What is awaited is asked for in the event loop, the rest is done in a thread."""
+    rows = (await daemon.sessions()).sessions
+    found = await readiness(daemon)
+
+    def write() -> bytes:
+        snapshot = Snapshot.empty() if daemon.served is None else daemon.served.snapshot
         families = [
-            *_gauges(daemon, (await readiness(daemon)).ready),
-            *await _sources(daemon),
+            *_by_anchor(daemon, snapshot),
+            *_gauges(daemon, snapshot, found.ready),
+            *_sources(daemon, found.sources),
             *_counters(daemon, meter, rows),
             *_rib(daemon),
             *(_routers(rows) if daemon.config.http.router_metrics else ()),
             *aliases(daemon, meter.traffic, rows),
         ]
-        snapshot = Snapshot.empty() if daemon.served is None else daemon.served.snapshot
-        encoder, media_type = choose_encoder(request.headers.get("accept", ""))
+        registry = CollectorRegistry(auto_describe=False)
+        registry.register(_Fixed(families))
+        return encoder(registry)
 
-        def write() -> bytes:
-            registry = CollectorRegistry(auto_describe=False)
-            registry.register(_Fixed([*_by_anchor(daemon, snapshot), *families]))
-            return encoder(registry)
-
-        body = await in_thread(write)
-        return Response(body, headers={"Content-Type": media_type, "Cache-Control": "no-store"})
-
-    yield Route("/metrics", metrics)
+    return await in_thread(write)
 
 
 class _Fixed:
@@ -108,12 +145,12 @@ class _Fixed:
 def _histogram(name: str, seen: Histogram) -> Metric:
     bounds = [*map(str, seen.bounds), "+Inf"]
     family = HistogramMetricFamily(name, ALL[name].meaning)
-    family.add_metric([], list(zip(bounds, accumulate(seen.counts), strict=True)), seen.total)
+    family.add_metric([], list(zip(bounds, accumulate(tuple(seen.counts)), strict=True)), seen.total)
     return family
 
 
 def _by_anchor(daemon: Daemon, snapshot: Snapshot) -> Iterator[Metric]:
-    """What walks a column of the set; in a thread."""
+    """What walks a column of the set."""
     values = {
         (version, name): float(families[place])
         for place, version in enumerate("46")
@@ -124,8 +161,7 @@ def _by_anchor(daemon: Daemon, snapshot: Snapshot) -> Iterator[Metric]:
         yield from anchors(snapshot, filtered(daemon))
 
 
-def _gauges(daemon: Daemon, ready: bool) -> Iterator[Metric]:
-    snapshot = Snapshot.empty() if daemon.served is None else daemon.served.snapshot
+def _gauges(daemon: Daemon, snapshot: Snapshot, ready: bool) -> Iterator[Metric]:
     yield family("rovkit_build_info", {(importlib.metadata.version("rovkit"),): 1})
     yield one("rovkit_ready", ready)
     yield one("rovkit_aspas", len(snapshot.aspas))
@@ -135,8 +171,7 @@ def _gauges(daemon: Daemon, ready: bool) -> Iterator[Metric]:
     age = daemon.age()
     if age is not None:
         yield one("rovkit_data_age_seconds", age)
-    if daemon.changes:
-        last = daemon.changes[0]
+    if (last := newest(daemon)) is not None:
         stages = {(stage,): seconds for stage, seconds in {**last.stages, "serve": last.seconds}.items()}
         yield family("rovkit_update_stage_seconds", stages)
     yield one("rovkit_update_held", daemon.held()["held"] is not None)
@@ -153,8 +188,7 @@ def _rib(daemon: Daemon) -> Iterator[Metric]:
     yield family("rovkit_rib_age_seconds", ages)
 
 
-async def _sources(daemon: Daemon) -> list[Metric]:
-    rows = (await daemon.sources())["sources"]
+def _sources(daemon: Daemon, rows: list[dict[str, Any]]) -> list[Metric]:
     now = daemon.clock()
     usable = {(row["name"], row["state"]): float(row["state"] in ("usable", "failing")) for row in rows}
     vrps = {(row["name"],): row["vrps"] for row in rows if "vrps" in row}
@@ -168,8 +202,8 @@ async def _sources(daemon: Daemon) -> list[Metric]:
     ]
 
 
-def _single(counter: Mapping[str, int]) -> Values:
-    return {(name,): value for name, value in counter.items()}
+def _single(counter: dict[str, int]) -> Values:
+    return {(name,): value for name, value in dict(counter).items()}
 
 
 def _counters(daemon: Daemon, meter: Meter, rows: list[SessionRow]) -> Iterator[Metric]:
@@ -186,7 +220,7 @@ def _counters(daemon: Daemon, meter: Meter, rows: list[SessionRow]) -> Iterator[
     yield family("rovkit_http_timeouts", _single(traffic.timeouts))
     octets = {("in",): float(traffic.octets_in), ("out",): float(traffic.octets_out)}
     yield family("rovkit_http_octets", octets)
-    requests = {(method, str(status)): count for (method, status), count in meter.requests.items()}
+    requests = {(method, str(status)): count for (method, status), count in dict(meter.requests).items()}
     yield family("rovkit_http_requests", requests)
 
 
@@ -207,7 +241,7 @@ def _rtr(daemon: Daemon, rows: list[SessionRow]) -> Iterator[Metric]:
     yield family("rovkit_rtr_resets", _single(tally.resets))
     yield one("rovkit_rtr_cache_resets", tally.cache_resets)
     yield one("rovkit_rtr_notifies", tally.notifies)
-    yield family("rovkit_rtr_errors", {key: float(count) for key, count in tally.errors.items()})
+    yield family("rovkit_rtr_errors", {key: float(count) for key, count in dict(tally.errors).items()})
     yield _histogram("rovkit_rtr_notify_lag_seconds", tally.notify_lag)
 
 

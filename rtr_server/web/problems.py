@@ -30,17 +30,15 @@ class Problem(Exception):  # noqa: N818  # the word of RFC 9457
         self.headers = headers or {}
         self.members = members or {}
 
-    def body(self) -> bytes:
-        """The document."""
+    def document(self) -> dict[str, Any]:
+        """What is told."""
         title = http.HTTPStatus(self.status).phrase
-        document = {
-            "type": "about:blank",
-            "title": title,
-            "status": self.status,
-            "detail": self.detail,
-            **self.members,
-        }
-        return msgspec.json.encode(document)
+        head = {"type": "about:blank", "title": title, "status": self.status, "detail": self.detail}
+        return head | self.members
+
+    def body(self) -> bytes:
+        """The document as JSON."""
+        return msgspec.json.encode(self.document())
 
 
 def shown(value: str, most: int = 100) -> str:

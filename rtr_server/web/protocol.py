@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import Counter
+from typing import Any
 
 import h11
 from uvicorn import Config
@@ -16,6 +18,10 @@ REFUSAL = (
     b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\n"
     b"Content-Length: 21\r\nRetry-After: 10\r\nConnection: close\r\n\r\nToo many connections\n"
 )
+
+
+CUT = "rovkit.cut"
+"""An extension of the ASGI scope: a function that ends the connection within an answer."""
 
 
 class Traffic:
@@ -50,6 +56,24 @@ class LimitedProtocol(H11Protocol):
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._host = ""
         self._refused = False
+        self._came = -math.inf
+        self.app = self._cuttable(self.app)
+
+    def _cuttable(self, app: Any) -> Any:
+        """The application, which finds ``CUT`` among the extensions of its scope."""
+
+        async def called(scope: Any, receive: Any, send: Any) -> None:
+            scope["extensions"] = {CUT: self._cut}
+            await app(scope, receive, send)
+
+        return called
+
+    def _cut(self) -> None:
+        """Send what was given so far, and close: the client sees that the answer is not whole."""
+        if self.cycle is not None:
+            self.cycle.disconnected = True
+        self._arm("answer", self._settings.stall)
+        self.transport.close()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client is there, any handshake over."""
@@ -90,6 +114,7 @@ class LimitedProtocol(H11Protocol):
         if self._refused:
             return
         self._traffic.octets_in += len(data)
+        self._came = self.loop.time()
         super().data_received(data)
         self._follow()
 
@@ -138,6 +163,9 @@ class LimitedProtocol(H11Protocol):
         """The client has taken too long."""
         self._timers.pop(name, None)
         if name == "stall" and self.flow.read_paused:
+            return
+        if name == "answer" and self.loop.time() < self._came + self._settings.stall:
+            self._arm(name, self._settings.stall)  # who sends all before it reads goes on sending
             return
         self._traffic.timeouts[name] += 1
         self.transport.abort()

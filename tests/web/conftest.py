@@ -12,6 +12,7 @@ import uvloop
 from rov import NO_EXPIRY, Aspa, Prefix, RouterKey, Snapshot, VrpColumns
 from rtr_server.app import Cache
 from rtr_server.config import build_config
+from rtr_server.web import metrics
 from tests.given_feed import GivenFeed
 
 WAIT = 30.0
@@ -145,6 +146,12 @@ def run_daemon():
         return Running(first, dict(tables or {}), **options)
 
     return start
+
+
+@pytest.fixture(autouse=True)
+def fresh_metrics(monkeypatch):
+    """What a test asks of /metrics is of now."""
+    monkeypatch.setattr(metrics, "KEPT", 0.0)
 
 
 @pytest.fixture(scope="module")

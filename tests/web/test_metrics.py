@@ -16,12 +16,13 @@ from rtr_server.feed.messages import SourceStatus
 from rtr_server.feed.process import ProcessFeed
 from rtr_server.feed.settings import Settings
 from rtr_server.protocol.client import RouterSession
-from rtr_server.web import metric_aliases
+from rtr_server.web import metric_aliases, metrics
 from rtr_server.web.metric_names import ALL, NAMES, page
 from tests.web.conftest import SMALL, vrp_set
 
 STATES = ("valid", "unsafe", "locally_filtered", "duplicate", "contributed")
 ROOT = Path(__file__).resolve().parents[2]
+OPEN_METRICS = "application/openmetrics-text; version=1.0.0"
 
 
 def scrape(running):
@@ -198,3 +199,14 @@ def test_dashboard_and_rules_speak_of_known_metrics():
     stems = {re.sub(r"_(total|bucket)$", "", name) for name in named}
     assert len(stems) > 15
     assert stems <= set(ALL)
+
+
+def test_scrapes_within_a_second_are_one(run_daemon, monkeypatch):
+    monkeypatch.setattr(metrics, "KEPT", 3600.0)
+    with run_daemon() as running:
+        first = running.client.get("/metrics").text
+        running.load(vrp_set(("192.0.2.0/24", 24, 64496)))
+        assert running.client.get("/metrics").text == first
+        assert "rovkit_aspas 0.0" in running.client.get("/metrics", headers={"Accept": OPEN_METRICS}).text
+        monkeypatch.setattr(metrics, "KEPT", 0.0)
+        assert running.client.get("/metrics").text != first
