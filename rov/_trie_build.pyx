@@ -62,9 +62,11 @@ cdef inline void set_entry(Builder* b, uint32_t at, uint32_t index, bint low) no
     add_task(b, at, d.first, d.last, 64, True)
 
 
-cdef uint32_t add_entries(Builder* b, uint32_t count) noexcept nogil:
+cdef inline uint32_t add_entries(Builder* b, uint32_t count) noexcept nogil:
     cdef Tree* t = b.tree
-    if not grow(<void**>&t.entries, &b.entry_room, t.entry_count + count, sizeof(Entry), b):
+    cdef size_t needed = t.entry_count + count
+    # mostly there is room, and a call for each range shows
+    if needed > b.entry_room and not grow(<void**>&t.entries, &b.entry_room, needed, sizeof(Entry), b):
         return 0
     t.entry_count += count
     return <uint32_t>(t.entry_count - count)

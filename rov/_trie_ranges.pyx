@@ -15,8 +15,12 @@ cdef struct Open:     # a prefix of the sweep that has not ended yet
     bint ends         # False: it reaches to the last address
 
 
-cdef inline void row_address(const Columns* c, uint32_t row, uint64_t* high, uint64_t* low) noexcept nogil:
-    if c.address4 != NULL:
+# The sweep is compiled once for each family: ipv4 is a constant wherever these are called.
+
+
+cdef inline void row_address(const Columns* c, uint32_t row, uint64_t* high, uint64_t* low,
+                             bint ipv4) noexcept nogil:
+    if ipv4:
         high[0] = <uint64_t>c.address4[row] << 32
         low[0] = 0
     else:
@@ -40,44 +44,44 @@ cdef inline bint end_of(uint64_t high, uint64_t low, int length, Open* out) noex
     return out.end_low >= step or out.end_high != 0
 
 
-cdef inline void add_range(Ranges* r, uint64_t high, uint64_t low, uint32_t value) noexcept nogil:
+cdef inline void add_range(Ranges* r, uint64_t high, uint64_t low, uint32_t value, bint ipv4) noexcept nogil:
     cdef uint32_t n = r.count
-    if n and r.high[n - 1] == high and (r.low == NULL or r.low[n - 1] == low):
+    if n and r.high[n - 1] == high and (ipv4 or r.low[n - 1] == low):
         r.value[n - 1] = value
         return
     r.high[n] = high
-    if r.low != NULL:
+    if not ipv4:
         r.low[n] = low
     r.value[n] = value
     r.count = n + 1
 
 
-cdef inline bint ended(const Open* prefix, uint64_t high, uint64_t low) noexcept nogil:
+cdef inline bint ended(const Open* prefix, uint64_t high, uint64_t low, bint ipv4) noexcept nogil:
     if not prefix.ends:
         return False
-    return prefix.end_high < high or (prefix.end_high == high and prefix.end_low <= low)
+    return prefix.end_high < high or (prefix.end_high == high and (ipv4 or prefix.end_low <= low))
 
 
-cdef void sweep(Ranges* r, const Columns* c) noexcept nogil:
+cdef inline void sweep(Ranges* r, const Columns* c, bint ipv4) noexcept nogil:
     """Fill up and the ranges; at most two begin with a prefix, and one at address 0."""
     cdef Open stack[DEEPEST]
     cdef uint64_t high = 0, low = 0, before_high = 0, before_low = 0
     cdef uint32_t row
     cdef int depth = 0
-    add_range(r, 0, 0, NO_ROW)
+    add_range(r, 0, 0, NO_ROW, ipv4)
     for row in range(c.count):
-        row_address(c, row, &high, &low)
-        if row and high == before_high and low == before_low and c.length[row] == c.length[row - 1]:
+        row_address(c, row, &high, &low, ipv4)
+        if row and high == before_high and (ipv4 or low == before_low) and c.length[row] == c.length[row - 1]:
             r.up[row] = row - 1
             stack[depth - 1].row = row
             r.value[r.count - 1] = row
             continue
-        while depth and ended(&stack[depth - 1], high, low):
+        while depth and ended(&stack[depth - 1], high, low, ipv4):
             depth -= 1
             add_range(r, stack[depth].end_high, stack[depth].end_low,
-                      stack[depth - 1].row if depth else <uint32_t>NO_ROW)
+                      stack[depth - 1].row if depth else <uint32_t>NO_ROW, ipv4)
         r.up[row] = stack[depth - 1].row if depth else <uint32_t>NO_ROW
-        add_range(r, high, low, row)
+        add_range(r, high, low, row, ipv4)
         stack[depth].row = row
         stack[depth].ends = end_of(high, low, c.length[row], &stack[depth])
         depth += 1
@@ -87,7 +91,7 @@ cdef void sweep(Ranges* r, const Columns* c) noexcept nogil:
         depth -= 1
         if stack[depth].ends:
             add_range(r, stack[depth].end_high, stack[depth].end_low,
-                      stack[depth - 1].row if depth else <uint32_t>NO_ROW)
+                      stack[depth - 1].row if depth else <uint32_t>NO_ROW, ipv4)
 
 
 cdef inline void add_key(Ranges* r, uint64_t key, uint32_t value) noexcept nogil:
@@ -140,10 +144,11 @@ cdef bint find_ranges(Ranges* ranges, const Columns* columns) noexcept nogil:
     memset(ranges, 0, sizeof(Ranges))
     if not make_room(ranges, columns):
         return False
-    sweep(ranges, columns)
     if ranges.low != NULL:
+        sweep(ranges, columns, False)
         divide(ranges)
     else:
+        sweep(ranges, columns, True)
         ranges.key = ranges.high
         ranges.key_value = ranges.value
         ranges.key_count = ranges.count
