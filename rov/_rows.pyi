@@ -4,6 +4,10 @@ from typing import Any, final
 import numpy as np
 import numpy.typing as npt
 
+from rov._texts import TextColumn
+
+ABSENT_NUMBER: int
+
 def asn_of(value: object) -> int | None: ...
 
 @final
@@ -16,6 +20,17 @@ class Rows:
         rows: list[Any],
         provenance: Callable[[Any], tuple[str | None, int | None]],
         report: Callable[[int, str], None],
+    ) -> None: ...
+    def trust_anchor(self, name: str) -> int | None: ...
+    def extend_columns(
+        self,
+        prefixes: TextColumn,
+        codes: npt.NDArray[np.int64] | None,
+        asn: npt.NDArray[np.int64],
+        max_length: npt.NDArray[np.int64],
+        ta: npt.NDArray[np.int64],
+        expires: npt.NDArray[np.int64],
+        taken: npt.NDArray[np.uint8],
     ) -> None: ...
     def ipv4(
         self,

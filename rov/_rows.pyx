@@ -10,6 +10,8 @@ from cpython.unicode cimport PyUnicode_AsUTF8AndSize, PyUnicode_Check
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 from rov._prefix cimport PARSE_OK, ParsedPrefix, ParseFault, parse_prefix, prefix_error
+from rov._texts cimport ABSENT, TEXT, Found, Text, TextColumn
+from rov.errors import ArgumentError
 
 # ta is a uint8 column (rov.snapshot.MAX_TRUST_ANCHORS).
 cdef enum:
@@ -17,6 +19,10 @@ cdef enum:
     FIRST_CAPACITY = 1024
     LONGEST_NUMBER = 12
 
+ABSENT_NUMBER = -2
+"""In a column of numbers: there is none."""
+
+cdef int64_t NO_NUMBER = ABSENT_NUMBER
 cdef int64_t MAX_ASN = 0xFFFFFFFF
 cdef int64_t MAX_TIME = 0x3FFFFFFFFF  # the year 10680: beyond it, seconds were taken for something else
 
@@ -99,10 +105,15 @@ cdef class _Table:
         self.times, self.tas = self.expires, self.ta
         self.capacity = capacity
 
-    cdef append(self, ParsedPrefix* prefix, int64_t max_length, int64_t asn, int64_t expires, int ta):
+    cdef reserve(self, Py_ssize_t rows):
+        """Room for so many rows more."""
+        if self.count + rows > self.capacity:
+            self.grow(max(self.capacity * 2, self.count + rows))
+
+    cdef void put(self, const ParsedPrefix* prefix, int64_t max_length, int64_t asn, int64_t expires,
+                  int64_t ta) noexcept nogil:
+        """Append a row for which there is room."""
         cdef Py_ssize_t row = self.count
-        if row == self.capacity:
-            self.grow(self.capacity * 2)
         if self.family == 4:
             self.address4[row] = <uint32_t>prefix.high
         else:
@@ -173,6 +184,7 @@ cdef class Rows:
         cdef const char* text
         cdef int64_t number, longest, until = 0
         cdef int bits, name
+        cdef _Table table
         number = number_of(asn, True)
         if not 0 <= number <= MAX_ASN:
             return f"asn {shown(asn)}: expected 0 to {MAX_ASN}, with or without AS before it"
@@ -191,10 +203,14 @@ cdef class Rows:
             until = number_of(expires, False)
             if not 0 <= until <= MAX_TIME:
                 return f"expires {shown(expires)}: expected a time in unix seconds"
+        if ta is not None and not PyUnicode_Check(ta):
+            return f"ta {shown(ta)}: expected the name of a trust anchor"
         name = self.ta_of(ta)
         if name < 0:
             return f"ta {shown(ta)}: expected at most {MAX_TRUST_ANCHORS} different trust anchors in one file"
-        (self.table4 if parsed.family == 4 else self.table6).append(&parsed, longest, number, until, name)
+        table = self.table4 if parsed.family == 4 else self.table6
+        table.reserve(1)
+        table.put(&parsed, longest, number, until, name)
         return None
 
     def add(self, asn, prefix, max_length, ta, expires):
@@ -217,6 +233,63 @@ cdef class Rows:
             fault = self.take(row.asn, row.prefix, row.maxLength, ta, expires)
             if fault is not None:
                 report(i + 1, fault)
+
+    def trust_anchor(self, str name not None):
+        """The index of a trust anchor, a new one if need be; None if the column cannot hold another one.
+
+        >>> rows = Rows()
+        >>> rows.trust_anchor("ripe"), rows.trust_anchor("arin"), rows.trust_anchor("ripe")
+        (0, 1, 0)
+        """
+        index = self.ta_of(name)
+        return None if index < 0 else index
+
+    def extend_columns(self, TextColumn prefixes not None, const int64_t[::1] codes,
+                       const int64_t[::1] asn not None, const int64_t[::1] max_length not None,
+                       const int64_t[::1] ta not None, const int64_t[::1] expires not None,
+                       uint8_t[::1] taken not None):
+        """Append the rows of columns that are VRPs as they stand, without the GIL; taken: 1 where one is.
+
+        codes, if not None, are the rows of prefixes, -1 for null, as in a dictionary. max_length
+        ABSENT_NUMBER stands for the length of the prefix; ta is an index that trust_anchor gave. What is not
+        taken add can take, or say what is wrong with it. ArgumentError: columns that do not fit each other,
+        or texts out of their bounds.
+        """
+        cdef Py_ssize_t i, row, count = asn.shape[0]
+        cdef int64_t longest
+        cdef Text text
+        cdef Found found = TEXT
+        cdef ParsedPrefix prefix
+        if not (count == max_length.shape[0] == ta.shape[0] == expires.shape[0] == taken.shape[0]
+                == (len(prefixes) if codes is None else codes.shape[0])):
+            raise ArgumentError("expected columns of equal length")
+        self.table4.reserve(count)
+        self.table6.reserve(count)
+        with nogil:
+            for i in range(count):
+                row = i if codes is None else <Py_ssize_t>codes[i]
+                found = ABSENT if codes is not None and row == -1 else prefixes.text_at(row, &text)
+                if found == TEXT:
+                    taken[i] = (
+                        0 <= asn[i] <= MAX_ASN and 0 <= expires[i] <= MAX_TIME
+                        and 0 <= ta[i] < MAX_TRUST_ANCHORS
+                        and parse_prefix(text.start, text.size, &prefix) == PARSE_OK
+                    )
+                    if not taken[i]:
+                        continue
+                    longest = prefix.length if max_length[i] == NO_NUMBER else max_length[i]
+                    if not prefix.length <= longest <= (32 if prefix.family == 4 else 128):
+                        taken[i] = 0
+                    elif prefix.family == 4:
+                        self.table4.put(&prefix, longest, asn[i], expires[i], ta[i])
+                    else:
+                        self.table6.put(&prefix, longest, asn[i], expires[i], ta[i])
+                elif found == ABSENT:
+                    taken[i] = 0
+                else:
+                    break
+        if found != TEXT and found != ABSENT:
+            raise ArgumentError(f"row {i}: its text lies outside of the Arrow buffers")
 
     def ipv4(self):
         """Columns address uint32 [n], length, max_length, asn, expires, ta."""

@@ -7,14 +7,16 @@ anchors go along with their rows, and count for nothing.
 from __future__ import annotations
 
 import hashlib
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from rov._elements import merge_trust_anchors, normal_aspas, normal_keys
-from rov.columns import NO_EXPIRY, VrpColumns, common, union
-from rov.types import Aspa, RouterKey
+from rov.columns import NO_EXPIRY, common, union
+
+if TYPE_CHECKING:
+    from rov.snapshot import Snapshot
 
 DIGEST_OCTETS = 16
 """What it takes that two payloads of one digest never meet, by accident or by design."""
@@ -22,20 +24,7 @@ DIGEST_OCTETS = 16
 Mask = npt.NDArray[np.bool_]
 
 
-class Payload(Protocol):
-    """What a Snapshot holds."""
-
-    ipv4: VrpColumns
-    ipv6: VrpColumns
-    aspas: tuple[Aspa, ...]
-    aspa_expires: npt.NDArray[np.int64]
-    router_keys: tuple[RouterKey, ...]
-    router_key_expires: npt.NDArray[np.int64]
-    trust_anchors: tuple[str, ...]
-    generated: int | None
-
-
-def in_both(one: Payload, other: Payload) -> tuple[Mask, ...]:
+def in_both(one: Snapshot, other: Snapshot) -> tuple[Mask, ...]:
     """Which elements of one are in the other too: masks of VRPs (IPv4, IPv6), ASPAs and router keys."""
     aspas, keys = set(other.aspas), set(other.router_keys)
     return (
@@ -46,7 +35,7 @@ def in_both(one: Payload, other: Payload) -> tuple[Mask, ...]:
     )
 
 
-def together(one: Payload, other: Payload) -> tuple[Any, ...]:
+def together(one: Snapshot, other: Snapshot) -> tuple[Any, ...]:
     """The elements of both, in normal form, as ``Snapshot._of`` takes them; the later time of the two."""
     names = {name: index for index, name in enumerate(one.trust_anchors)}
     table = merge_trust_anchors(names, other.trust_anchors)
@@ -64,7 +53,7 @@ def together(one: Payload, other: Payload) -> tuple[Any, ...]:
     )
 
 
-def equal(one: Payload, other: Payload) -> bool:
+def equal(one: Snapshot, other: Snapshot) -> bool:
     """Whether both have the same elements."""
     pairs = [*zip(one.ipv4.keys, other.ipv4.keys, strict=True)]
     pairs += zip(one.ipv6.keys, other.ipv6.keys, strict=True)
@@ -75,7 +64,7 @@ def equal(one: Payload, other: Payload) -> bool:
     )
 
 
-def digest(payload: Payload) -> bytes:
+def digest(payload: Snapshot) -> bytes:
     """Octets that are the same for equal payloads."""
     state = hashlib.blake2b(digest_size=DIGEST_OCTETS)
     for columns in (payload.ipv4, payload.ipv6):
@@ -85,16 +74,16 @@ def digest(payload: Payload) -> bytes:
     return state.digest()
 
 
-def _expiries(payload: Payload) -> tuple[npt.NDArray[np.int64], ...]:
+def _expiries(payload: Snapshot) -> tuple[npt.NDArray[np.int64], ...]:
     return payload.ipv4.expires, payload.ipv6.expires, payload.aspa_expires, payload.router_key_expires
 
 
-def live(payload: Payload, now: int) -> tuple[Mask, ...]:
+def live(payload: Snapshot, now: int) -> tuple[Mask, ...]:
     """Which elements have not expired at ``now``: masks as those of in_both."""
     return tuple((column == NO_EXPIRY) | (column > now) for column in _expiries(payload))
 
 
-def next_expiry(payload: Payload) -> int | None:
+def next_expiry(payload: Snapshot) -> int | None:
     """The earliest stated time of expiry, None if none is stated."""
     stated = [column[column != NO_EXPIRY] for column in _expiries(payload)]
     return min((int(column.min()) for column in stated if len(column)), default=None)

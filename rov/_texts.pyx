@@ -15,27 +15,11 @@ from rov._prefix cimport (
 )
 from rov.errors import ArgumentError
 
-# The layouts of Arrow's string, large_string and string_view.
-cdef enum Layout:
-    OFFSETS_32 = 0
-    OFFSETS_64 = 1
-    VIEWS = 2
-
 LAYOUTS = {"string": OFFSETS_32, "large_string": OFFSETS_64, "string_view": VIEWS}
 
 cdef enum:
     VIEW_BYTES = 16
     VIEW_INLINE = 12   # a text no longer than this stands in its view
-
-cdef enum Found:
-    TEXT
-    ABSENT        # null
-    OUT_OF_BOUNDS
-
-
-cdef struct Text:
-    const unsigned char* start
-    Py_ssize_t size
 
 
 @cython.final
@@ -50,16 +34,6 @@ cdef class TextColumn:
     >>> len(TextColumn(0, 1, 0, None, np.array([0, 10], "i4").view("u1"), [text]))
     1
     """
-
-    cdef Layout layout
-    cdef Py_ssize_t count
-    cdef Py_ssize_t offset
-    cdef const uint8_t[::1] validity
-    cdef const uint8_t[::1] index
-    cdef list held
-    cdef const uint8_t** data
-    cdef Py_ssize_t* sizes
-    cdef Py_ssize_t buffers
 
     def __cinit__(self, int layout, Py_ssize_t count, Py_ssize_t offset, const uint8_t[::1] validity,
                   const uint8_t[::1] index not None, list data not None):

@@ -142,8 +142,7 @@ def _check_schema(schema: pa.Schema, names: Names) -> None:
     if names.state == names.reason:
         raise ArgumentError(f"column {shown(names.state)}: expected another name for the reason")
     prefix, origin = schema.field(names.prefix).type, schema.field(names.origin).type
-    texts = prefix.value_type if pa.types.is_dictionary(prefix) else prefix
-    if str(texts) not in LAYOUTS and not pa.types.is_null(prefix):
+    if not is_text(prefix):
         raise ArgumentError(f"column {names.prefix!r}: expected {', '.join(LAYOUTS)}, found {prefix}")
     numbers = origin.value_type if pa.types.is_dictionary(origin) else origin
     if not pa.types.is_integer(numbers) and not pa.types.is_null(origin):
@@ -174,7 +173,7 @@ class _Batch:
         origins = batch.column(batch.schema.get_field_index(names.origin))
         self._before = before
         self._strict = strict
-        self._codes, self._texts = _texts(prefixes)
+        self._codes, self._texts = texts_of(prefixes)
         self._origins, self._wrong = self._origins_of(origins, names.origin)
         self._reasons = np.zeros(batch.num_rows, np.uint8)
         self._known = np.zeros(batch.num_rows, np.uint8)
@@ -226,8 +225,23 @@ class _Batch:
         )
 
 
-def _texts(column: pa.Array) -> tuple[npt.NDArray[np.int64] | None, TextColumn]:
-    """The rows of a dictionary or None, and the texts."""
+def is_text(kind: pa.DataType) -> bool:
+    """Whether texts_of takes a column of this type.
+
+    >>> is_text(pa.string()), is_text(pa.dictionary(pa.int8(), pa.string())), is_text(pa.binary())
+    (True, True, False)
+    """
+    texts = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return str(texts) in LAYOUTS or pa.types.is_null(kind)
+
+
+def texts_of(column: pa.Array) -> tuple[npt.NDArray[np.int64] | None, TextColumn]:
+    """The rows of a dictionary (-1 for null) or None, and the texts, where they lie in the Arrow buffers.
+
+    >>> codes, texts = texts_of(pa.array(["10.0.0.0/8", None, "10.0.0.0/8"]).dictionary_encode())
+    >>> codes.tolist(), len(texts)
+    ([0, -1, 0], 1)
+    """
     codes = None
     if pa.types.is_null(column.type):
         column = column.cast(pa.string())

@@ -10,10 +10,14 @@ import re
 import subprocess
 import tarfile
 
+import numpy as np
 import pytest
 
 import rov
 from rov import Aspa, Prefix, RouterKey, Snapshot, Vrp, VrpColumns, slurm
+from rov._rows import Rows
+from rov.formats.report import MAX_REPORTED
+from rov.snapshot import MAX_TRUST_ANCHORS
 
 ALL = {"vrps", "router_keys", "aspas"}
 SAMPLE = Snapshot.from_vrps(
@@ -221,6 +225,88 @@ def test_parquet_of_others_is_read():
     parquet.write_table(pa.table({"asn": [1]}), out)
     with pytest.raises(rov.VrpFileError, match="no column 'prefix'"):
         rov.read_bytes(out.getvalue(), "x")
+
+
+PREFIXES = ["192.0.2.0/24", "2001:db8::/32", None, "192.0.2.1/24", "x", "10.0.0.0/8", "10.0.0.0/8", ""]
+NUMBERS = {
+    "asn": [64496, 2**32 - 1, 1, 2, 3, 2**32, -1, None],
+    "max_length": [24, None, 24, 24, 24, 8, 33, 24],
+    "expires": [1753003893, None, 0, 0, 0, 2**40, -5, 0],
+}
+
+
+@pytest.mark.parametrize("texts", ["string", "large_string", "string_view", "dictionary"])
+@pytest.mark.parametrize("numbers", ["int64", "string", "float64", "dictionary"])
+def test_parquet_by_columns_is_as_by_rows(texts, numbers):
+    """Every row is taken or refused as Rows.add does it alone, whatever the types of the columns."""
+    pa = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    kind = {"dictionary": pa.dictionary(pa.int32(), pa.string()), "string_view": pa.string_view()}
+    text = kind.get(texts) or getattr(pa, texts)()
+    columns = {"prefix": pa.array(PREFIXES, text), "ta": pa.array(["b", "a", None, "c"] * 2, text)}
+    for name, values in NUMBERS.items():
+        if numbers == "string":
+            values = [None if value is None else f"AS{value}" for value in values]
+        column = pa.array(values, pa.int64() if numbers == "dictionary" else getattr(pa, numbers)())
+        columns[name] = column.dictionary_encode() if numbers == "dictionary" else column
+    table = pa.concat_tables([pa.table(columns)] * 3)
+    out = io.BytesIO()
+    parquet.write_table(table, out, row_group_size=7)
+
+    rows, faults = Rows(), {}
+    for number, row in enumerate(table.to_pylist(), 1):
+        fault = rows.add(row["asn"], row["prefix"], row["max_length"], row["ta"], row["expires"])
+        if fault is not None:
+            faults[number] = fault
+    report = rov.read_bytes(out.getvalue(), "x", strict=False)
+    assert report.rows == len(table)
+    assert {bad.row: bad.fault for bad in report.skipped} == dict(list(faults.items())[:MAX_REPORTED])
+    assert report.skipped_count == len(faults)
+    expected = Snapshot.build(
+        VrpColumns.ipv4(*rows.ipv4()), VrpColumns.ipv6(*rows.ipv6()), trust_anchors=rows.trust_anchors
+    )
+    assert report.snapshot == expected
+    found = [(vrp, report.snapshot.ipv4.expires[row]) for row, vrp in enumerate(report.snapshot.ipv4.vrps())]
+    assert found == [(vrp, expected.ipv4.expires[row]) for row, vrp in enumerate(expected.ipv4.vrps())]
+    first, fault = next(iter(faults.items()))
+    with pytest.raises(rov.VrpFileError, match=f"row {first}: ") as raised:
+        rov.read_bytes(out.getvalue(), "x")
+    assert fault in str(raised.value)
+
+
+def test_parquet_of_odd_trust_anchors_and_texts():
+    """More names than a column holds, and texts that are no UTF-8, are faults of their rows."""
+    pa = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    count = MAX_TRUST_ANCHORS + 2
+    prefix = [f"10.{n // 256}.{n % 256}.0/24" for n in range(count)]
+    names = {
+        "prefix": prefix,
+        "asn": [1] * count,
+        "max_length": [24] * count,
+        "ta": list(map(str, range(count))),
+    }
+    offsets, octets = pa.py_buffer(np.array([0, 2], "i4")), pa.py_buffer(b"\xff\xfe")
+    bad = pa.StringArray.from_buffers(1, offsets, octets)
+    good = pa.array(["10.0.0.0/8"])
+    tables = [
+        pa.table(names),
+        pa.table({"prefix": bad, "asn": [1], "max_length": [8]}),
+        pa.table({"prefix": good, "asn": bad, "max_length": [8]}),
+        pa.table({"prefix": good, "asn": [1], "max_length": [8], "ta": bad}),
+    ]
+    found = []
+    for table in tables:
+        out = io.BytesIO()
+        parquet.write_table(table, out)
+        report = rov.read_bytes(out.getvalue(), "x", strict=False)
+        found.append((len(report.snapshot), report.skipped_count, report.skipped[0].fault.partition(":")[0]))
+    assert found == [
+        (MAX_TRUST_ANCHORS, 2, "ta '256'"),
+        (0, 1, r"prefix b'\xff\xfe'"),
+        (0, 1, r"asn b'\xff\xfe'"),
+        (0, 1, r"ta b'\xff\xfe'"),
+    ]
 
 
 # --- the programs themselves
