@@ -1,9 +1,10 @@
 """How fast is a RIB dump read and validated? Ours beside bgpdump, pybgpkit-parser and mrtparse.
 
-    python -m benchmarks.mrt [--rib FILE.bz2] [--vrps FILE] [--rounds 5] [--json FILE]
+    python -m benchmarks.mrt [--rib FILE.bz2] [--vrps FILE] [--rounds 5] [--no-peers] [--json FILE]
 
 The whole dump is read by rovkit alone: from memory in one thread, then from a plain, a .gz and a .bz2 file to
-verdicts and Parquet, in processes of their own whose memory is measured. The peers read the first entries of
+verdicts and Parquet, in processes of their own whose memory is measured. In the same rounds the packed files are
+unpacked and no more: "of unpacking" says how near to that the whole way comes. The peers read the first entries of
 the dump, fewer the slower they are, and rovkit reads the same in the same rounds; rates are compared. The
 benchmark stops if a peer gives another set of (prefix, origin). What is missing is left out and named.
 """
@@ -45,33 +46,39 @@ RESULTS = ROOT / "build" / "benchmarks" / "mrt.json"
 
 PIECE_BYTES = 4 << 20
 
+UNPACKERS = {".gz": "isal", ".bz2": "rapidgzip" if importlib.util.find_spec("rapidgzip") else "bz2"}
+"""What unpacks for rovkit."""
+
 Routes = set[tuple[str, str]]
 """(prefix, origin), the origin empty where there is none."""
 
+UNPACK = """
+import sys, time
+from rov.rib.stream import Source
+began, used = time.perf_counter(), time.process_time()
+for piece in Source(sys.argv[1]).pieces(): pass
+print(time.perf_counter() - began, time.process_time() - used)
+"""
+"""What a packed dump takes at least: nothing is done with what it holds."""
+
 TO_PARQUET = """
 import sys, time
-import pyarrow as pa, pyarrow.parquet as pq
+import pyarrow.parquet
 import rov
-from rov._prefix import format_ipv4, format_ipv6
+from rov.audit.verdict_file import VerdictFile
+from rov.engines.threads import judge_files
 def most():
     return next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM"))
 index = rov.load(sys.argv[2])
-loaded = most()
 began, used = time.perf_counter(), time.process_time()
-table = rov.rib.read_table(sys.argv[1])
-with pq.ParquetWriter(sys.argv[3], pa.schema([("prefix", pa.string()), ("origin", pa.uint32()),
-        ("state", pa.uint8()), ("peers", pa.uint32())]), compression="zstd") as writer:
-    for columns, texts in ((table.ipv4, format_ipv4), (table.ipv6, format_ipv6)):
-        states = index.validate_batch(columns.routes)
-        for at in range(0, len(columns), 65536):
-            rows = columns.take(slice(at, at + 65536))
-            writer.write(pa.table([pa.array(texts(rows.addresses, rows.lengths)), pa.array(rows.origins),
-                pa.array(states[at:at + 65536]), pa.array(rows.peers)], schema=writer.schema))
-seconds = time.perf_counter() - began
-used = time.process_time() - used
-print(seconds, used, table.counts.entries, most(), loaded)
+with VerdictFile(sys.argv[3], index) as file:
+    verdicts = judge_files([sys.argv[1]], index, settled=file.take)
+    file.end({})
+seconds, used = time.perf_counter() - began, time.process_time() - used
+assert pyarrow.parquet.read_metadata(sys.argv[3]).num_rows == len(verdicts)
+print(seconds, used, verdicts.table.counts.entries, most())
 """
-"""From a dump to a Parquet file of verdicts; memory in KiB at its highest, and before the dump."""
+"""From a dump to a Parquet file of verdicts as ``rov audit --output`` makes it; memory in KiB at its highest."""
 
 BGPKIT = """
 import sys, time, pybgpkit_parser
@@ -236,31 +243,37 @@ def in_memory(index: rov.VrpIndex, data: bytes, rounds: int) -> list[dict[str, A
 
 
 def from_files(files: dict[str, Path], vrps: Path, rounds: int) -> list[dict[str, Any]]:
-    """From files to verdicts and Parquet."""
+    """From files to verdicts and Parquet, each beside its unpacking alone, which is the least it can take."""
     seconds: dict[str, list[float]] = {name: [] for name in files}
     cpu: dict[str, list[float]] = {name: [] for name in files}
+    alone: dict[str, list[float]] = {name: [] for name in files if name != "plain"}
+    alone_cpu: dict[str, list[float]] = {name: [] for name in alone}
     most = dict.fromkeys(files, 0.0)
     entries = 0
     for counted in range(rounds + 1):
         for name, path in files.items():
+            unpacked = run(sys.executable, "-c", UNPACK, str(path)).split() if name in alone else []
             out = run(sys.executable, "-c", TO_PARQUET, str(path), str(vrps), str(VARIANTS / "out.parquet"))
-            took, used, count, memory, _ = out.split()
+            took, used, count, memory = out.split()
             entries = int(count)
-            cpu[name].append(float(used))
             most[name] = max(most[name], int(memory) / 1024)
             if counted:
                 seconds[name].append(float(took))
-    return [
-        row(
-            f"{name} file to verdicts and Parquet",
-            "rovkit",
-            took,
-            entries,
-            cpu=statistics.median(cpu[name]),
-            mib=round(most[name]),
-        )
-        for name, took in seconds.items()
-    ]
+                cpu[name].append(float(used))
+                if unpacked:
+                    alone[name].append(float(unpacked[0]))
+                    alone_cpu[name].append(float(unpacked[1]))
+    rows = []
+    for name, took in seconds.items():
+        ours: dict[str, Any] = {"cpu": statistics.median(cpu[name]), "mib": round(most[name])}
+        if name in alone:
+            least = statistics.median(alone_cpu[name])
+            rows.append(
+                row(f"{name} file unpacked, no more", UNPACKERS[name], alone[name], entries, cpu=least)
+            )
+            ours["of_unpacking"] = statistics.median(alone[name]) / statistics.median(took)
+        rows.append(row(f"{name} file to verdicts and Parquet", "rovkit", took, entries, **ours))
+    return rows
 
 
 def agree(name: str, theirs: tuple[int, Routes], ours: tuple[int, Routes]) -> None:
@@ -300,13 +313,15 @@ def show(rows: list[dict[str, Any]]) -> None:
     """The table."""
     click.echo(
         f"{'question':<38}{'by':<17}{'M entries/s':>12}{'min':>8}{'max':>8}{'ratio':>8}{'CPU s':>8}{'MiB':>6}"
+        f"{'of unpacking':>14}"
     )
     for found in rows:
         ratio = f"{found['ratio']:.0f}" if "ratio" in found else ""
         cpu = f"{found['cpu']:.2f}" if "cpu" in found else ""
+        share = f"{found['of_unpacking']:.0%}" if "of_unpacking" in found else ""
         click.echo(
             f"{found['question']:<38}{found['by']:<17}{found['million_per_second']:>12.3f}"
-            f"{found['slowest']:>8.3f}{found['fastest']:>8.3f}{ratio:>8}{cpu:>8}{found.get('mib', ''):>6}"
+            f"{found['slowest']:>8.3f}{found['fastest']:>8.3f}{ratio:>8}{cpu:>8}{found.get('mib', ''):>6}{share:>14}"
         )
 
 
@@ -325,13 +340,15 @@ def versions() -> dict[str, str]:
 @click.option("--rib", default=RIB, type=click.Path(exists=True, path_type=Path), help="RIB dump in .bz2.")
 @click.option("--vrps", default=REAL_VRPS, type=click.Path(exists=True, path_type=Path))
 @click.option("--rounds", default=5, show_default=True, type=click.IntRange(1))
+@click.option("--peers/--no-peers", default=True, show_default=True, help="With those that are installed.")
 @click.option("--json", "target", default=RESULTS, type=click.Path(path_type=Path), show_default=True)
-def main(rib: Path, vrps: Path, rounds: int, target: Path) -> None:
+def main(rib: Path, vrps: Path, rounds: int, peers: bool, target: Path) -> None:
     """Measure, print a table, write JSON."""
     files = variants(rib)
     data = files["plain"].read_bytes()
     rows = in_memory(rov.load(vrps), data, rounds)
-    rows += beside_peers(data, rounds)
+    if peers:
+        rows += beside_peers(data, rounds)
     del data
     rows += from_files(files, vrps, rounds)
     show(rows)

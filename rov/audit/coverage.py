@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from rov._checks import as_kind, as_optional, shown
 from rov.audit.nesting import group_starts, nesting
-from rov.audit.tables import arrow, prefix_texts
+from rov.audit.tables import arrow, number_column, prefix_texts
 from rov.audit.verdicts import Judged, Verdicts
 from rov.errors import ArgumentError
 from rov.reference import Delegations
@@ -137,7 +137,7 @@ def _table(by: By, words: Sequence[str] | None, parts: list[Share], totals: list
     order = np.lexsort((keys, family, -routes.sum(axis=1), ~total))
     routes, space, keys, total, family = (column[order] for column in (routes, space, keys, total, family))
     if words is None:
-        key = pyarrow.array(keys.astype(np.uint32), mask=total)
+        key = number_column(keys.astype(np.uint32), total)
     else:
         key = pyarrow.array(
             [None if t else words[k] for k, t in zip(keys, total, strict=True)], pyarrow.string()
@@ -145,7 +145,7 @@ def _table(by: By, words: Sequence[str] | None, parts: list[Share], totals: list
     columns = {
         "asn" if by == "as" else by: key,
         "total": pyarrow.array(total),
-        "family": pyarrow.array(family),
+        "family": number_column(family),
     }
     columns |= _counts(routes.astype(np.int64), "routes", "")
     columns |= _counts(space, "space", "space_")
@@ -154,14 +154,13 @@ def _table(by: By, words: Sequence[str] | None, parts: list[Share], totals: list
 
 def _counts(states: npt.NDArray[Any], name: str, before: str) -> dict[str, pa.Array]:
     """The columns of one measure: all, each state, coverage, accuracy."""
-    pyarrow = arrow()
     every = states.sum(axis=1)
     valid, invalid = states[:, State.VALID], states[:, State.INVALID]
     covered = valid + invalid
-    columns = {name: pyarrow.array(every)}
+    columns = {name: number_column(every)}
     for state in (State.VALID, State.INVALID, State.NOT_FOUND):
-        columns[f"{before}{state.label}"] = pyarrow.array(states[:, state])
+        columns[f"{before}{state.label}"] = number_column(states[:, state])
     with np.errstate(invalid="ignore", divide="ignore"):
-        columns[f"{before}coverage"] = pyarrow.array(covered / every, mask=every == 0)
-        columns[f"{before}accuracy"] = pyarrow.array(valid / covered, mask=covered == 0)
+        columns[f"{before}coverage"] = number_column(covered / every, every == 0)
+        columns[f"{before}accuracy"] = number_column(valid / covered, covered == 0)
     return columns

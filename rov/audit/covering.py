@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from rov._nesting import ranges
 from rov.audit.nesting import words
-from rov.audit.tables import arrow, prefix_column
+from rov.audit.tables import arrow, number_column, prefix_column
 from rov.audit.verdicts import Judged
 from rov.columns import VrpColumns
 from rov.snapshot import Snapshot
@@ -81,7 +81,7 @@ def vrp_texts(vrps: VrpColumns) -> pa.Array:
     from pyarrow import compute
 
     pyarrow = arrow()
-    numbers = (pyarrow.array(column).cast(pyarrow.string()) for column in (vrps.max_length, vrps.asn))
+    numbers = (number_column(column).cast(pyarrow.string()) for column in (vrps.max_length, vrps.asn))
     prefixes = prefix_column([(vrps.family, vrps.address, vrps.length)]).combine_chunks()
     longest, asns = numbers
     return compute.binary_join_element_wise(
@@ -105,6 +105,8 @@ def covering_column(parts: tuple[Judged, ...], snapshot: Snapshot) -> pa.Chunked
         texts = vrp_texts(vrps)
         for offsets, rows in covering(judged, vrps):
             chunks.append(
-                pyarrow.ListArray.from_arrays(offsets.astype(np.int32), texts.take(pyarrow.array(rows)))
+                pyarrow.ListArray.from_arrays(
+                    number_column(offsets.astype(np.int32)), texts.take(number_column(rows))
+                )
             )
     return pyarrow.chunked_array(chunks, pyarrow.list_(pyarrow.string()))

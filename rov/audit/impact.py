@@ -14,7 +14,16 @@ import numpy.typing as npt
 from rov._checks import as_flag, as_kind
 from rov.audit.covering import covering_column
 from rov.audit.nesting import group_starts, nesting
-from rov.audit.tables import arrow, joined, origins, prefix_texts, route_columns, taken
+from rov.audit.tables import (
+    arrow,
+    joined,
+    number_column,
+    origins,
+    prefix_texts,
+    route_columns,
+    taken,
+    text_column,
+)
 from rov.audit.tables import words as as_words
 from rov.audit.verdicts import STATE_WORDS, Judged, Verdicts
 from rov.rib import RouteColumns
@@ -177,7 +186,7 @@ def impact_table(verdicts: Verdicts, *, default_routes: bool = False) -> pa.Tabl
     states = np.concatenate([part.judged.states[part.cover] for part in parts]).astype(np.int8)
     none = np.concatenate([part.cover < 0 for part in parts])
     columns["cover_state"] = pyarrow.DictionaryArray.from_arrays(
-        pyarrow.array(states, mask=none), pyarrow.array(STATE_WORDS)
+        number_column(states, none), text_column(STATE_WORDS)
     )
     columns["reachable_share"] = joined(part.inside for part in parts)
     columns["vrps"] = covering_column(invalid, verdicts.index.snapshot)

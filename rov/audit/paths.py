@@ -15,7 +15,7 @@ import numpy.typing as npt
 from rov._checks import as_kind
 from rov.aspa import AspaIndex, AspaState, Direction
 from rov.audit.entries import entries, finders
-from rov.audit.tables import arrow
+from rov.audit.tables import number_column
 from rov.audit.verdicts import Verdicts
 from rov.rib import Dump
 from rov.types import as_asn
@@ -41,7 +41,7 @@ class PathVerdicts(NamedTuple):
         ['aspa_unknown', 'aspa_valid', 'aspa_invalid']
         """
         both = np.concatenate([self.ipv4, self.ipv6])
-        return {f"aspa_{state.label}": arrow().array(both[:, state]) for state in AspaState}
+        return {f"aspa_{state.label}": number_column(both[:, state]) for state in AspaState}
 
 
 def judge_paths(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,6 +15,7 @@ from rov.audit import Verdicts, impact_table, verdict_table
 from rov.audit.covering import covering_column
 from rov.audit.output import write_table
 from rov.audit.schemas import VERDICTS
+from rov.audit.verdict_file import VerdictFile
 from rov.cli.dumps import (
     default_routes_option,
     delegated_option,
@@ -23,9 +27,11 @@ from rov.cli.dumps import (
     output_option,
     read_paths,
     report_option,
+    spool_of_command,
 )
 from rov.cli.impact import invalid_routes
-from rov.cli.shared import EXIT_FOUND, busy, json_option, json_text
+from rov.cli.shared import EXIT_FOUND, busy, json_option, json_text, read_index
+from rov.index import VrpIndex
 from rov.reference import read_delegated
 from rov.report import DEFAULT, Subject, document, sections
 from rov.report.html import write_page
@@ -45,7 +51,7 @@ STATES = {state.label: state for state in State}
 @click.option(
     "--aspa",
     type=click.Choice([direction.label for direction in Direction]),
-    help="Verify the AS paths too, as coming from a provider (downstream) or from others; reads MRT twice.",
+    help="Verify the AS paths too, as coming from a provider (downstream) or from others (parses MRT twice).",
 )
 @report_option
 @delegated_option
@@ -87,14 +93,31 @@ def audit(
         raise click.UsageError("--aspa: the paths are read here: expected --engine threads")
     if engine != "spark" and master:
         raise click.UsageError("--master: expected --engine spark with it")
-    verdicts = judge_dumps(ribs, vrps, min_peers, neighbor, strict, engine=engine, master=master)
-    paths = read_paths(verdicts, ribs, Direction[aspa.upper()], neighbor) if aspa else None
-    subject = Subject(verdicts, ribs, vrps, neighbor, known, default_routes, instant(verdicts), paths)
-    if output:
+    index = read_index(vrps, strict)
+    spool = spool_of_command() if aspa else None
+    at_once = output if not (covering or aspa or neighbor is not None) else None
+    with _written_at_once(at_once, index, min_peers) as file:
+        verdicts = judge_dumps(
+            ribs,
+            index,
+            min_peers,
+            neighbor,
+            engine=engine,
+            master=master,
+            spool=spool,
+            settled=file.take if file else None,
+        )
+        paths = (
+            read_paths(verdicts, ribs, Direction[aspa.upper()], neighbor, spool) if aspa and spool else None
+        )
+        subject = Subject(verdicts, ribs, vrps, neighbor, known, default_routes, instant(verdicts), paths)
+        with busy("auditing"):
+            answers = sections(subject, (*DEFAULT, "paths") if paths else DEFAULT)
         with busy(f"writing {output}"):
-            write_table(_verdicts(subject, covering), output, VERDICTS.name, subject.facts())
-    with busy("auditing"):
-        answers = sections(subject, (*DEFAULT, "paths") if paths else DEFAULT)
+            if file:
+                file.end(subject.facts())
+            elif output:
+                write_table(_verdicts(subject, covering), output, VERDICTS.name, subject.facts())
     if report:
         write_page(report, subject, answers)
     if as_json:
@@ -107,6 +130,16 @@ def audit(
             items += invalid_routes(impact_table(verdicts, default_routes=default_routes), limit)
         click.echo(printed(*items), nl=False)
     return EXIT_FOUND if _met(verdicts, fail_on) else 0
+
+
+@contextlib.contextmanager
+def _written_at_once(output: str | None, index: VrpIndex, min_peers: int) -> Iterator[VerdictFile | None]:
+    """The file of --output where it can be written while dumps are read: it must be one to begin anew."""
+    if output is None or output == "-" or (os.path.exists(output) and not os.path.isfile(output)):
+        yield None
+        return
+    with VerdictFile(output, index, min_peers) as file:
+        yield file
 
 
 def _verdicts(subject: Subject, covering: bool) -> pa.Table:

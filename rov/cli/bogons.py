@@ -11,7 +11,7 @@ from rich.text import Text
 from rov.audit.bogon_paths import bogon_paths
 from rov.audit.bogons import BOGONS, bogons_table
 from rov.cli.answers import Reply, answer, limit_option
-from rov.cli.dumps import output_option, read_dumps, reopened
+from rov.cli.dumps import output_option, read_dumps, reopened, spool_of_command
 from rov.cli.shared import EXIT_FOUND, busy, json_option
 from rov.reference import read_delegated
 from rov.reference.special import VERSION
@@ -27,7 +27,7 @@ LEVELS = ("full", "administrative")
 @click.option(
     "--delegated", multiple=True, metavar="FILE", help="Registries' files: finds administrative ones."
 )
-@click.option("--paths", is_flag=True, help="Look at every AS in the paths (MRT): reads the dumps twice.")
+@click.option("--paths", is_flag=True, help="Look at every AS in the paths (MRT): parses the dumps twice.")
 @click.option("--fail-on", multiple=True, type=click.Choice(LEVELS), help="Exit with 1 if there is such.")
 @output_option("the bogons")
 @limit_option
@@ -47,10 +47,11 @@ def bogons_command(
     full: by the IANA registries, which is what MANRS counts. administrative: in the pool of a registry.
     """
     known = read_delegated(delegated) if delegated else None
-    table = read_dumps(ribs).seen_by(min_peers)
+    spool = spool_of_command()
+    table = read_dumps(ribs, spool if paths else None).seen_by(min_peers)
     in_paths = None
     if paths:
-        with reopened(ribs, "--paths") as dumps:
+        with reopened(ribs, "--paths", spool) as dumps:
             in_paths = bogon_paths(dumps, table, known)
     with busy("looking for bogons"):
         found = bogons_table(table, known, in_paths)

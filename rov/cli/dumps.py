@@ -24,10 +24,12 @@ from rov.audit.schemas import Schema
 from rov.cli.shared import QUIET_SECONDS, AsnType, busy, json_text, read_index, strict_option
 from rov.engines import spark, threads
 from rov.errors import ArgumentError
+from rov.index import VrpIndex
 from rov.report import Grid, Subject, document, sections
 from rov.report.terminal import grid, heading, shown
 from rov.rib import RouteColumns, RouteTable, read_table
 from rov.rib.read import expand
+from rov.rib.settled import Settled
 from rov.rib.stream import Progress
 from rov.rib.table import PEERS_PER_WORD
 
@@ -127,11 +129,16 @@ def limit_option(command: C) -> C:
 
 
 def read_verdicts(
-    ribs: Sequence[str], vrps: str, min_peers: int, neighbor: int | None, strict: bool
+    ribs: Sequence[str],
+    vrps: str,
+    min_peers: int,
+    neighbor: int | None,
+    strict: bool,
+    spool: rib.Spool | None = None,
 ) -> Verdicts:
     """The verdicts on the routes of some dumps; what was left out of them is told on stderr."""
     index = read_index(vrps, strict)
-    table = read_dumps(ribs)
+    table = read_dumps(ribs, spool)
     if neighbor is not None:
         table = carried_by_neighbor(table, neighbor)
     with busy("validating"):
@@ -140,23 +147,26 @@ def read_verdicts(
 
 def judge_dumps(
     ribs: Sequence[str],
-    vrps: str,
+    index: VrpIndex,
     min_peers: int,
     neighbor: int | None,
-    strict: bool,
     *,
     engine: str,
     master: str | None,
+    spool: rib.Spool | None = None,
+    settled: Settled | None = None,
 ) -> Verdicts:
     """As read_verdicts, worked out by an engine; a bar tells how far it is."""
-    index = read_index(vrps, strict)
     names = expand(ribs)
     if engine == "spark":
         with _dumps_bar(len(names)) as progress:
             found = spark.judge_files(names, index, master=master, progress=progress)
+        if settled is not None:
+            settled(found.table.ipv4)
+            settled(found.table.ipv6)
     else:
         with _bar(names) as progress:
-            found = threads.judge_files(names, index, progress=progress)
+            found = threads.judge_files(names, index, progress=progress, settled=settled, spool=spool)
     for warning in found.table.warnings:
         click.echo(f"rov: {warning}", err=True)
     return _narrowed(found, min_peers, neighbor)
@@ -183,42 +193,58 @@ def instant(verdicts: Verdicts) -> int:
     return int(time.time()) if generated is None else generated
 
 
-def read_dumps(ribs: Sequence[str]) -> RouteTable:
+def read_dumps(ribs: Sequence[str], spool: rib.Spool | None = None) -> RouteTable:
     """The routes of some dumps, with a bar on a terminal if that takes long."""
     names = expand(ribs)
     with _bar(names) as progress:
-        table = read_table(names, progress=progress)
+        table = read_table(names, progress=progress, spool=spool)
     for warning in table.warnings:
         click.echo(f"rov: {warning}", err=True)
     return table
 
 
 def read_paths(
-    verdicts: Verdicts, ribs: Sequence[str], direction: Direction, neighbor: int | None
+    verdicts: Verdicts,
+    ribs: Sequence[str],
+    direction: Direction,
+    neighbor: int | None,
+    spool: rib.Spool,
 ) -> PathVerdicts:
     """The ASPA verdicts on the paths of some dumps, which are read once more for these."""
     if not verdicts.index.snapshot.aspas:
         raise click.UsageError("--aspa: the VRP file has no ASPAs")
-    with reopened(ribs, "--aspa") as dumps:
+    with reopened(ribs, "--aspa", spool) as dumps:
         return judge_paths(verdicts, dumps, direction, neighbor)
 
 
+def spool_of_command() -> rib.Spool:
+    """A Spool until the command ends, for dumps that it reads twice."""
+    return click.get_current_context().with_resource(rib.Spool())
+
+
 @contextlib.contextmanager
-def reopened(ribs: Sequence[str], option: str) -> Iterator[Iterator[rib.Dump]]:
+def reopened(
+    ribs: Sequence[str], option: str, spool: rib.Spool | None = None
+) -> Iterator[Iterator[rib.Dump]]:
     """The dumps once more, with their paths, one after the other, with a bar; option: what asks for them.
 
-    UsageError: one is standard input.
+    spool: what kept them at the first reading, if there was one. UsageError: one is standard input, for
+    which the spool had no room.
     """
     names = expand(ribs)
-    if "-" in names:
-        raise click.UsageError(f"{option}: the dumps are read twice: expected files, not standard input")
+    if spool is not None and "-" in names and not spool.has("-"):
+        raise click.UsageError(
+            f"{option}: standard input could not be kept for a second reading: expected files"
+        )
     with _bar(names) as progress:
-        yield _one_by_one(names, progress)
+        yield _one_by_one(names, progress, spool)
 
 
-def _one_by_one(names: Sequence[str], progress: Progress | None) -> Iterator[rib.Dump]:
+def _one_by_one(
+    names: Sequence[str], progress: Progress | None, spool: rib.Spool | None
+) -> Iterator[rib.Dump]:
     for name in names:
-        with rib.open(name, paths=True, progress=progress) as dump:
+        with rib.open(name, paths=True, progress=progress, spool=spool) as dump:
             yield dump
 
 

@@ -10,7 +10,7 @@ import click
 from rov.audit.hijacks import HIJACKS, Evidence, hijacks_table
 from rov.audit.invalid_paths import invalid_paths
 from rov.cli.answers import Reply, answer_about, limit_option
-from rov.cli.dumps import dump_options, output_option, read_verdicts, reopened
+from rov.cli.dumps import dump_options, output_option, read_verdicts, reopened, spool_of_command
 from rov.cli.shared import EXIT_FOUND, busy, json_option
 from rov.reference.relations import read_relations
 from rov.reference.rpsl import read_irr
@@ -45,11 +45,12 @@ def hijacks(
     The score is 0 where something clears it: a VRP of the origin, a reserved origin, a relation, a route
     object, a path through the holder.
     """
-    verdicts = read_verdicts(ribs, vrps, min_peers, neighbor, strict)
+    spool = spool_of_command()
+    verdicts = read_verdicts(ribs, vrps, min_peers, neighbor, strict, spool if paths else None)
     with busy("reading evidence"):
         evidence = Evidence(read_relations(relations) if relations else None, read_irr(irr) if irr else None)
     if paths:
-        with reopened(ribs, "--paths") as dumps:
+        with reopened(ribs, "--paths", spool) as dumps:
             evidence = evidence._replace(paths=invalid_paths(dumps, verdicts, neighbor))
     with busy("looking for hijacks"):
         table = hijacks_table(verdicts, evidence)

@@ -10,7 +10,7 @@ import click
 from rov.audit.incident_summary import BY, SUMMARY, summary_table
 from rov.audit.incidents import INCIDENTS, Detector, Rules, incidents_table
 from rov.cli.answers import Reply, answer, limit_option
-from rov.cli.dumps import output_option, read_dumps, reopened
+from rov.cli.dumps import output_option, read_dumps, reopened, spool_of_command
 from rov.cli.shared import EXIT_FOUND, busy, json_option, read_index, strict_option
 from rov.reference import read_delegated
 from rov.reference.events import read_events
@@ -77,9 +77,10 @@ def detect(
         delegations = read_delegated(delegated) if delegated else None
         pairs = read_relations(relations) if relations else None
         rules = Rules(index, read_irr(irr) if irr else None, pairs, delegations, weak)
-    detector = Detector(rules, read_dumps(before) if before else None)
+    spool = spool_of_command() if index.snapshot.aspas else None
+    detector = Detector(rules, read_dumps(before, spool) if before else None)
     if before and index.snapshot.aspas:
-        with reopened(before, "--before with ASPAs") as dumps:
+        with reopened(before, "--before with ASPAs", spool) as dumps:
             detector.excuse(dumps)
     with reopened(updates, "rov incidents detect") as dumps:
         for dump in dumps:

@@ -13,7 +13,7 @@ from rov.audit.ixp import VERIFY, Community, Passed, as_community, passed_on, ve
 from rov.audit.ixp_members import MEMBERS, letter, member_fixes, members_table
 from rov.audit.verdicts import Verdicts
 from rov.cli.answers import Reply, answer, limit_option, table_grid
-from rov.cli.dumps import output_option, read_verdicts, reopened
+from rov.cli.dumps import output_option, read_verdicts, reopened, spool_of_command
 from rov.cli.shared import EXIT_FOUND, busy, json_option, strict_option
 from rov.errors import ArgumentError, PrefixError
 from rov.formats.compression import write_file
@@ -215,9 +215,10 @@ def _read(
     lans: tuple[Prefix, ...],
     strict: bool,
 ) -> tuple[Verdicts, Passed]:
-    verdicts = read_verdicts(ribs, vrps, 1, None, strict)
+    spool = spool_of_command()
+    verdicts = read_verdicts(ribs, vrps, 1, None, strict, spool)
     every = tuple(dict.fromkeys([*lans, *(exchange.lans if exchange else ())]))
-    with reopened(ribs, "rov ixp") as dumps:
+    with reopened(ribs, "rov ixp", spool) as dumps:
         known = exchange.asns() if exchange else None
         return verdicts, passed_on(verdicts, dumps, expected=expected, lans=every, members=known)
 

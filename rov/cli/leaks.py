@@ -9,7 +9,7 @@ import click
 from rov.audit.invalid_paths import invalid_paths
 from rov.audit.leaks import AS_LEAKS, PEER_LEAKS, as_leaks_table, peer_leaks_table
 from rov.cli.answers import Reply, answer_about, limit_option
-from rov.cli.dumps import dump_options, output_option, read_verdicts, reopened
+from rov.cli.dumps import dump_options, output_option, read_verdicts, reopened, spool_of_command
 from rov.cli.shared import json_option
 from rov.report import Subject
 from rov.types import State
@@ -22,7 +22,7 @@ from rov.types import State
     type=click.Choice(["peer", "as"]),
     default="peer",
     show_default=True,
-    help="Peers of the collector, or every AS in the paths (reads the dump twice).",
+    help="Peers of the collector, or every AS in the paths (parses the dump twice).",
 )
 @output_option("the rows")
 @limit_option
@@ -37,7 +37,8 @@ def leaks(
     **how: Any,
 ) -> int:
     """Tell who passed invalid routes on, and so does not drop them. The dumps must be MRT."""
-    verdicts = read_verdicts(ribs, vrps, min_peers, neighbor, strict)
+    spool = spool_of_command()
+    verdicts = read_verdicts(ribs, vrps, min_peers, neighbor, strict, spool if by == "as" else None)
     invalid = verdicts.count(State.INVALID)
     summary: dict[str, Any] = {"routes": len(verdicts), "invalid": invalid}
     lines = [f"{invalid:,} of {len(verdicts):,} routes are invalid"]
@@ -45,7 +46,7 @@ def leaks(
         table, schema = peer_leaks_table(verdicts), PEER_LEAKS
         lines.append(f"{table.num_rows:,} peers carry routes")
     else:
-        with reopened(ribs, "--by as") as dumps:
+        with reopened(ribs, "--by as", spool) as dumps:
             seen = invalid_paths(dumps, verdicts, neighbor)
         table, schema = as_leaks_table(verdicts, seen), AS_LEAKS
         summary["with_paths"] = len(seen)

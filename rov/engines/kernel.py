@@ -9,11 +9,11 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from rov.audit.tables import arrow, origins, prefix_column, words
+from rov.audit.tables import arrow, number_column, origins, prefix_column, words
 from rov.audit.verdicts import REASON_WORDS, STATE_WORDS, Judged, judge
 from rov.errors import RibFileError, RovError
 from rov.index import VrpIndex
-from rov.rib import RibCounts, read_table
+from rov.rib import RibCounts, Spool, read_table
 from rov.rib.stream import Progress
 from rov.types import State
 
@@ -62,6 +62,9 @@ class Kernel(NamedTuple):
     progress: Callable[[str], Progress] | None = None
     """Gives what is told how far a dump is read, by its name."""
 
+    spool: Spool | None = None
+    """Keeps the dumps for a second reading."""
+
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         index = self.load()
         for batch in batches:
@@ -71,7 +74,7 @@ class Kernel(NamedTuple):
     def _judged(self, name: str, index: VrpIndex) -> Iterator[pa.RecordBatch]:
         try:
             progress = self.progress(name) if self.progress else None
-            table = read_table([name], progress=progress, threads=self.threads)
+            table = read_table([name], progress=progress, threads=self.threads, spool=self.spool)
         except RibFileError as error:
             yield _first(About(name, error=error.message))
             return
@@ -121,7 +124,7 @@ def _batch(judged: Judged, rows: slice) -> pa.RecordBatch:
     family = np.full(count, routes.family, np.uint8)
     columns = (family, high, low, routes.lengths, routes.origins, judged.reasons[rows], stated)
     absent = arrow().nulls(count, arrow().string())
-    arrays = [arrow().array(np.ascontiguousarray(column)) for column in columns]
+    arrays = [number_column(column) for column in columns]
     return arrow().record_batch([absent, *arrays, _as_binary(sets)], _schema())
 
 
@@ -163,7 +166,7 @@ def rows(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
                 "origin": origins([part.origins]).cast(pyarrow.int64()),
                 "state": words([states], STATE_WORDS).dictionary_decode(),
                 "reason": words([part.reasons], REASON_WORDS).dictionary_decode(),
-                "peers": pyarrow.array(
+                "peers": number_column(
                     (part.stated + np.bitwise_count(part.sets).sum(axis=1)).astype(np.int64)
                 ),
             }

@@ -12,7 +12,8 @@ from rov.audit.verdicts import Verdicts, judge
 from rov.engines.fold import fold
 from rov.engines.kernel import Kernel
 from rov.index import VrpIndex
-from rov.rib import read_table
+from rov.rib import Spool, read_table
+from rov.rib.settled import Settled
 from rov.rib.stream import Progress
 
 MAX_FILES = 8
@@ -20,13 +21,20 @@ MAX_FILES = 8
 
 
 def judge_files(
-    names: Sequence[str], index: VrpIndex, *, threads: int = 0, progress: Progress | None = None
+    names: Sequence[str],
+    index: VrpIndex,
+    *,
+    threads: int = 0,
+    progress: Progress | None = None,
+    settled: Settled | None = None,
+    spool: Spool | None = None,
 ) -> Verdicts:
     """The verdicts on the distinct routes of some dumps, merged, as ``judge(read_table(names), index)``.
 
     names: paths, URLs or ``-``. threads: 0 stands for all processors. progress: called with the packed
-    octets read so far of all dumps, from other threads. RibFileError: a dump cannot be read.
-    ArgumentError: no number of threads.
+    octets read so far of all dumps, from other threads. settled: as in ``rov.rib.read_table``, such as
+    ``rov.audit.verdict_file.VerdictFile.take``; spool: as there. RibFileError: a dump cannot be read.
+    ArgumentError: no number of threads, no function.
 
     >>> import rov, tempfile
     >>> with tempfile.NamedTemporaryFile("w") as file:
@@ -38,16 +46,21 @@ def judge_files(
     workers = worker_count(threads)
     if len(names) == 1 or workers == 1:
         # what one thread reads is merged as it comes
-        return judge(read_table(names, progress=progress, threads=workers), index, threads=workers)
+        table = read_table(names, progress=progress, threads=workers, settled=settled, spool=spool)
+        return judge(table, index, threads=workers)
     at_once = min(workers, len(names), MAX_FILES)
     total = _Total(progress) if progress else None
-    kernel = Kernel(lambda: index, max(1, workers // at_once), total.of if total else None)
+    kernel = Kernel(lambda: index, max(1, workers // at_once), total.of if total else None, spool)
 
     def judged(name: str) -> list[object]:
         return list(kernel(iter([arrow().record_batch({"file": [name]})])))
 
     dumps = in_order(judged, names, at_once)
-    return fold((batch for dump in dumps for batch in dump), index)
+    found = fold((batch for dump in dumps for batch in dump), index)
+    if settled is not None:
+        settled(found.table.ipv4)
+        settled(found.table.ipv6)
+    return found
 
 
 class _Total:

@@ -10,6 +10,7 @@ from rov.rib.columns import Flag
 from rov.rib.dump import Attributes, Dump, Ragged, RibBatch
 from rov.rib.dump import open_dump as open
 from rov.rib.read import read_table
+from rov.rib.spool import Spool
 from rov.rib.table import Peer, RibCounts, RouteColumns, RouteTable
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "RibCounts",
     "RouteColumns",
     "RouteTable",
+    "Spool",
     "open",
     "read_table",
 ]

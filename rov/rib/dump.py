@@ -18,6 +18,7 @@ from rov.rib.columns import Columns, Flag
 from rov.rib.lines import TextReader
 from rov.rib.looking_glass import LookingGlassReader, is_looking_glass
 from rov.rib.mrt import MrtReader, is_mrt
+from rov.rib.spool import Spool
 from rov.rib.stream import Progress, Source, ahead
 from rov.rib.table import Peer, RibCounts, named_peers
 from rov.rib.text import HEAD_BYTES, detect
@@ -158,13 +159,14 @@ class Dump:
         multicast: bool = False,
         local: bool = False,
         progress: Progress | None = None,
+        spool: Spool | None = None,
     ) -> None:
         paths, multicast, local = (
             as_flag(value, name)
             for value, name in ((paths, "paths"), (multicast, "multicast"), (local, "local"))
         )
         self._peers = Peers()
-        self._source = Source(path, progress)
+        self._source = Source(path, progress, spool=spool)
         self.name: str = self._source.name
         self._pieces = self._source.pieces()
         head = take_head(self._pieces)
@@ -262,13 +264,14 @@ def open_dump(
     multicast: bool = False,
     local: bool = False,
     progress: Progress | None = None,
+    spool: Spool | None = None,
 ) -> Dump:
     """Open one dump, MRT or text, plain or packed, to iterate over its routes in batches; rov.rib.open.
 
     path: a path, ``-`` for standard input or a URL. paths: MRT and looking glasses only, gives AS paths
     and communities as well. multicast: takes routes of SAFI 2 as well; local: takes messages that the
-    collector sent as well. progress: as in read_table. RibFileError: it cannot be read, or is no dump of a
-    known kind. ArgumentError: no path, no function.
+    collector sent as well. progress, spool: as in read_table. RibFileError: it cannot be read, or is no dump
+    of a known kind. ArgumentError: no path, no function.
 
     >>> import tempfile
     >>> with tempfile.NamedTemporaryFile() as file:
@@ -278,4 +281,4 @@ def open_dump(
     ...         [len(batch) for batch in dump], dump.format, dump.counts.entries
     ([1], 'pyasn', 1)
     """
-    return Dump(path, paths=paths, multicast=multicast, local=local, progress=progress)
+    return Dump(path, paths=paths, multicast=multicast, local=local, progress=progress, spool=spool)

@@ -35,8 +35,8 @@ class Part(NamedTuple):
         """Octets of all columns."""
         return sum(column.nbytes for column in self)
 
-    def picked(self, at: npt.NDArray[np.int64]) -> Part:
-        """The rows of an index column, in its order."""
+    def picked(self, at: npt.NDArray[np.int64] | slice) -> Part:
+        """The rows of an index column, in its order, or of a slice."""
         columns = [column[at] if len(column) else column for column in self]
         return Part(*columns)
 
@@ -86,33 +86,48 @@ class FamilyMerger:
         self._bytes += part.nbytes
         # what is merged stays in the pile: it pays only when it grew by as much again
         if self._bytes > max(MAX_PENDING_BYTES, 2 * self._pending[0].nbytes):
-            self._pending = [_merged(self._pending, np.maximum)]
+            self._pending = [merged(self._pending)]
             self._bytes = self._pending[0].nbytes
 
     def end_file(self) -> None:
         """The rows given so far are all of one file."""
         if not self._pending:
             return
-        of_file = _merged(self._pending, np.maximum)
+        of_file = merged(self._pending)
         self._pending, self._bytes = [], 0
-        self._total = of_file if self._total is None else _merged([self._total, of_file], np.add)
+        self._total = of_file if self._total is None else merged([self._total, of_file], np.add)
 
     def columns(self) -> RouteColumns:
         """The distinct routes of all files that have ended."""
-        part = self._total
-        if part is None:
-            return RouteColumns.empty(self.family)
-        peers = part.stated + np.bitwise_count(part.sets).sum(axis=1, dtype=np.uint32)
-        sets = part.sets if part.sets.shape[1] else None
-        return RouteColumns(self.family, part.addresses, part.lengths, part.origins, peers, sets)
+        return (
+            RouteColumns.empty(self.family) if self._total is None else as_columns(self.family, self._total)
+        )
 
     def reasons(self) -> npt.NDArray[np.uint8]:
         """The Reason of each of these routes, where the rows that were given have it."""
         return NOT_JUDGED if self._total is None else self._total.reasons
 
 
-def _merged(parts: list[Part], stated: np.ufunc) -> Part:
-    """The rows of parts sorted, equal ones made one: their sets joined, their numbers by the ufunc."""
+def as_columns(family: Family, part: Part) -> RouteColumns:
+    """Sorted and distinct rows as the columns of a table.
+
+    >>> one, none = np.ones(1, np.uint32), np.zeros((1, 0), np.uint64)
+    >>> as_columns(4, Part(one, np.full(1, 32, np.uint8), one, one, none)).peers.tolist()
+    [1]
+    """
+    peers = part.stated + np.bitwise_count(part.sets).sum(axis=1, dtype=np.uint32)
+    sets = part.sets if part.sets.shape[1] else None
+    return RouteColumns(family, part.addresses, part.lengths, part.origins, peers, sets)
+
+
+def merged(parts: list[Part], stated: np.ufunc = np.maximum) -> Part:
+    """The rows of parts sorted, equal ones made one: their sets joined, their numbers by the ufunc.
+
+    >>> one, none = np.ones(1, np.uint32), np.zeros((1, 0), np.uint64)
+    >>> part = Part(one, np.full(1, 32, np.uint8), one, one, none)
+    >>> merged([part, part]).stated.tolist(), merged([part, part], np.add).stated.tolist()
+    ([1], [2])
+    """
     rows = _joined(parts)
     if not _ascends(rows):
         rows = rows.picked(_order(rows))

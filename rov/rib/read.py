@@ -11,16 +11,18 @@ from itertools import chain
 import numpy as np
 
 from rov import _mrt
-from rov._checks import as_flag, as_paths
+from rov._checks import as_flag, as_paths, shown
 from rov._mrt_peers import Peers
 from rov._threads import worker_count
-from rov.errors import RibFileError
+from rov.errors import ArgumentError, RibFileError
 from rov.rib.columns import Columns, Flag, as_addresses
 from rov.rib.dump import not_recognised, take_head
 from rov.rib.lines import TextReader
 from rov.rib.looking_glass import LookingGlassReader, is_looking_glass
 from rov.rib.merge import FamilyMerger, Part, single_peer_sets
 from rov.rib.mrt import MrtReader, is_mrt
+from rov.rib.settled import InOrder, Settled
+from rov.rib.spool import Spool
 from rov.rib.stream import Progress, Source, matching_urls
 from rov.rib.table import PEERS_PER_WORD, RibCounts, RouteTable, named_peers
 from rov.rib.text import HEAD_BYTES, detect
@@ -42,12 +44,18 @@ def read_table(
     local: bool = False,
     progress: Progress | None = None,
     threads: int = 0,
+    settled: Settled | None = None,
+    spool: Spool | None = None,
 ) -> RouteTable:
     """The distinct routes of one or more dumps, merged, of every format that rov.rib.open takes.
 
     paths: one name or several: paths, patterns such as ``rib.*.bz2``, URLs, ``-`` for standard input.
     multicast, local: as in rov.rib.open. progress is called with the packed octets of a file read so far
     and its size (or None), from another thread. threads: how many unpack bzip2, 0 for all processors.
+    settled is called with the routes of the table, piece by piece in their order, for what can begin with
+    them: of one dump as soon as nothing that follows can change them, of several once all are read. It is
+    called with None where a dump turns out not to be in order: all before is void, and all routes follow.
+    spool: keeps dumps for rov.rib.open, which is given it as well, so that they are unpacked once.
     Of updates, what is announced makes the table. What is bad is left out, counted, and the first ones
     named in ``warnings``. RibFileError: a file cannot be read, is no dump of a known kind, or most of it
     is bad. ArgumentError: no names, no function, no number of threads.
@@ -59,10 +67,18 @@ def read_table(
     ...     read_table(file.name)
     <RouteTable: 1 routes (1 IPv4, 0 IPv6) of 0 peers>
     """
-    reader = _TableReader(progress, worker_count(threads), multicast=multicast, local=local)
-    for path in expand(paths):
-        reader.read(path)
-    return reader.table()
+    if settled is not None and not callable(settled):
+        raise ArgumentError(f"settled: expected a function, found {shown(settled)}")
+    names = expand(paths)
+    watch = InOrder(settled) if settled is not None and len(names) == 1 else None
+    reader = _TableReader(progress, worker_count(threads), watch, spool, multicast=multicast, local=local)
+    for name in names:
+        reader.read(name)
+    table = reader.table()
+    if settled is not None and (watch is None or not watch.end()):
+        settled(table.ipv4)
+        settled(table.ipv6)
+    return table
 
 
 def expand(paths: Paths) -> list[str]:
@@ -93,8 +109,19 @@ def expand(paths: Paths) -> list[str]:
 class _TableReader:
     """Folds the routes of dumps into one table."""
 
-    def __init__(self, progress: Progress | None, threads: int, *, multicast: bool, local: bool) -> None:
+    def __init__(
+        self,
+        progress: Progress | None,
+        threads: int,
+        watch: InOrder | None,
+        spool: Spool | None,
+        *,
+        multicast: bool,
+        local: bool,
+    ) -> None:
         self._progress = progress
+        self._watch = watch
+        self._spool = spool
         self._threads = threads
         self._multicast = as_flag(multicast, "multicast")
         self._local = as_flag(local, "local")
@@ -109,7 +136,7 @@ class _TableReader:
 
     def read(self, path: str) -> None:
         """Take one dump."""
-        source = Source(path, self._progress, self._threads)
+        source = Source(path, self._progress, self._threads, self._spool)
         with closing(source.pieces()) as pieces:
             reader = self._read_pieces(source, pieces)
         self._ipv4.end_file()
@@ -174,6 +201,8 @@ class _TableReader:
     def _add(self, name: str, merger: FamilyMerger, part: Part) -> None:
         merger.add(part)
         check_size(name, merger)
+        if self._watch is not None:
+            self._watch.add(merger.family, part)
 
 
 def check_size(name: str, merger: FamilyMerger) -> None:

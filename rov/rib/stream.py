@@ -10,12 +10,13 @@ from collections.abc import Callable, Generator, Iterator
 from queue import Empty, Queue
 from typing import IO, Any, TypeVar
 
-from rov._checks import as_path, shown
+from rov._checks import as_optional, as_path, shown
 from rov._threads import worker_count
 from rov._urls import file_systems, is_url, open_url
 from rov.errors import ArgumentError, RibFileError
 from rov.formats.compression import FAULTS, Packing, packing_of
 from rov.rib import parquet
+from rov.rib.spool import Spool
 from rov.rib.text import COLUMN_NAMES
 
 PIECE_BYTES = 1 << 20
@@ -30,6 +31,9 @@ PIECES_AHEAD = 4
 MANY_BZIP2_BYTES = 1 << 20
 """Packed octets from which it pays to start threads that unpack bzip2."""
 
+SLOW = frozenset(("bzip2", "xz"))
+"""Packings that give some 20 to 80 MB a second and thread, where others give 500 and more."""
+
 Progress = Callable[[int, int | None], None]
 """Called with the packed octets read so far and their number in all, None where it is not known."""
 
@@ -39,7 +43,8 @@ T = TypeVar("T")
 class Source:
     """One dump by its name: a path, ``-`` for standard input, or a URL (not http: the extra rovkit[url]).
 
-    threads: how many unpack bzip2, 0 for as many as there are processors.
+    threads: how many unpack bzip2, 0 for as many as there are processors. spool: keeps what is unpacked
+    at length or cannot be read twice, and what it has already is taken from it.
 
     >>> Source("/nonexistent").pieces()
     Traceback (most recent call last):
@@ -47,7 +52,11 @@ class Source:
     """
 
     def __init__(
-        self, name: str | os.PathLike[str], progress: Progress | None = None, threads: int = 0
+        self,
+        name: str | os.PathLike[str],
+        progress: Progress | None = None,
+        threads: int = 0,
+        spool: Spool | None = None,
     ) -> None:
         if progress is not None and not callable(progress):
             raise ArgumentError(f"progress: expected a function, found {shown(progress)}")
@@ -56,6 +65,7 @@ class Source:
         self.warnings: list[str] = []
         self._progress = progress
         self._threads = worker_count(threads)
+        self._spool = as_optional(spool, Spool, "spool")
         self._read = 0
         self._size: int | None = None
 
@@ -64,9 +74,19 @@ class Source:
 
         Packed data that end too early or are damaged end the octets there, with a warning.
         """
+        if self._spool is not None and self._spool.has(self._path):
+            return ahead(self._spool.again(self._path), PIECES_AHEAD)
         file = self._open()
         head = self._take(file, PIECE_BYTES)
-        return ahead(self._unpacked(file, head), PIECES_AHEAD)
+        unpacked = self._unpacked(file, head)
+        if self._spool is not None and self._is_costly(head):
+            unpacked = self._spool.keep(self._path, unpacked)
+        return ahead(unpacked, PIECES_AHEAD)
+
+    def _is_costly(self, head: bytes) -> bool:
+        """Whether to read it a second time takes long, or is not possible."""
+        packing = packing_of(head)
+        return self._path == "-" or is_url(self._path) or (packing is not None and packing.name in SLOW)
 
     def _open(self) -> IO[bytes]:
         try:
