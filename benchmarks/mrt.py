@@ -3,10 +3,11 @@
     python -m benchmarks.mrt [--rib FILE.bz2] [--vrps FILE] [--rounds 5] [--no-peers] [--json FILE]
 
 The whole dump is read by rovkit alone: from memory in one thread, then from a plain, a .gz and a .bz2 file to
-verdicts and Parquet, in processes of their own whose memory is measured. In the same rounds the packed files are
-unpacked and no more: "of unpacking" says how near to that the whole way comes. The peers read the first entries of
-the dump, fewer the slower they are, and rovkit reads the same in the same rounds; rates are compared. The
-benchmark stops if a peer gives another set of (prefix, origin). What is missing is left out and named.
+verdicts and Parquet, in processes of their own whose memory is measured. In the same rounds the packed files
+are unpacked and no more: "of unpacking" says how near to that the whole way comes. The peers read the first
+entries of the dump, fewer the slower they are, and rovkit reads the same in the same rounds.
+The benchmark stops if a peer gives another set of (prefix, origin). What is missing is left out and named.
+The verdicts of this dump beside a loop over py-radix and a range join of duckdb: benchmarks.audit.
 """
 
 from __future__ import annotations
@@ -78,7 +79,7 @@ seconds, used = time.perf_counter() - began, time.process_time() - used
 assert pyarrow.parquet.read_metadata(sys.argv[3]).num_rows == len(verdicts)
 print(seconds, used, verdicts.table.counts.entries, most())
 """
-"""From a dump to a Parquet file of verdicts as ``rov audit --output`` makes it; memory in KiB at its highest."""
+"""From a dump to the file of ``rov audit --output``; memory in KiB at its highest."""
 
 BGPKIT = """
 import sys, time, pybgpkit_parser
@@ -321,7 +322,8 @@ def show(rows: list[dict[str, Any]]) -> None:
         share = f"{found['of_unpacking']:.0%}" if "of_unpacking" in found else ""
         click.echo(
             f"{found['question']:<38}{found['by']:<17}{found['million_per_second']:>12.3f}"
-            f"{found['slowest']:>8.3f}{found['fastest']:>8.3f}{ratio:>8}{cpu:>8}{found.get('mib', ''):>6}{share:>14}"
+            f"{found['slowest']:>8.3f}{found['fastest']:>8.3f}{ratio:>8}{cpu:>8}{found.get('mib', ''):>6}"
+            f"{share:>14}"
         )
 
 
