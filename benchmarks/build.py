@@ -2,8 +2,9 @@
 
     python -m benchmarks.build [--rounds 5]
 
-Each of ours that is measured from a file runs in a fresh process, as its memory is part of the answer. RTRlib
-loads the same VRPs; pytricia and py-radix are filled with them by the code of benchmarks/peers/trees.py, one
+Each of ours that is measured from a file runs in a fresh process, as its memory is part of the answer, and
+json.loads of the same text beside it, which only reads and makes no VRP. RTRlib loads the same VRPs, rounds
+in turn with ours; pytricia and py-radix are filled with them by the code of benchmarks/peers/trees.py, one
 round each, as one takes seconds.
 """
 
@@ -44,6 +45,10 @@ IN_TREES = """from benchmarks.peers import trees
     snapshot = rov.Snapshot.open(sys.argv[1])"""
 
 
+TIMES = 3
+"""An index is built so many times a round."""
+
+
 def in_a_fresh_process(made: str, path: Path, before: str = "") -> tuple[float, int]:
     """Seconds and bytes of memory that an expression over sys.argv[1], the path, takes."""
     code = textwrap.dedent(MEASURED.replace("{before}", before).replace("{made}", made))
@@ -70,17 +75,26 @@ def from_a_snapshot(snapshot: rov.Snapshot, rounds: int, directory: Path) -> lis
     found: list[Row] = []
     names = {"IPv4": "0.0.0.0/0", "IPv6": "::/0"}
     only = {name: snapshot.within(everything) for name, everything in names.items()}
-    for name, part in {"IPv4 and IPv6": snapshot, **only}.items():
-        times = measure.in_turn(rounds, {"rov": measure.timed(lambda part=part: rov.VrpIndex(part))})["rov"]  # type: ignore[misc]
-        found.append(row(f"from VRPs, {name}", "rov", times, rov.VrpIndex(part).nbytes / len(part)))
+    runs = {
+        name: measure.timed(lambda part=part: rov.VrpIndex(part), TIMES)  # type: ignore[misc]
+        for name, part in {"IPv4 and IPv6": snapshot, **only}.items()
+    }
+    memory = 0
+
+    def in_rtrlib() -> float:
+        nonlocal memory
+        nothing = measure.route_columns(rov.RouteBatch.ipv4([], [], []))
+        with rtrlib.Table(directory, measure.vrp_columns(snapshot), nothing) as table:
+            memory = table.kilobytes * 1024
+            return table.load_seconds
+
     if measure.rtrlib_here(directory):
-        times, kilobytes = [], 0
-        for _ in range(rounds):
-            nothing = measure.route_columns(rov.RouteBatch.ipv4([], [], []))
-            with rtrlib.Table(directory, measure.vrp_columns(snapshot), nothing) as table:
-                times.append(table.load_seconds)
-                kilobytes = table.kilobytes
-        found.append(row("from VRPs, IPv4 and IPv6", "RTRlib", times, kilobytes * 1024 / len(snapshot)))
+        runs["RTRlib"] = in_rtrlib
+    times = measure.in_turn(rounds, runs)
+    for name, part in {"IPv4 and IPv6": snapshot, **only}.items():
+        found.append(row(f"from VRPs, {name}", "rov", times[name], rov.VrpIndex(part).nbytes / len(part)))
+    if "RTRlib" in times:
+        found.append(row("from VRPs, IPv4 and IPv6", "RTRlib", times["RTRlib"], memory / len(snapshot)))
     saved = directory / "vrps.rov"
     snapshot.save(saved)
     for name, made in (
@@ -101,12 +115,25 @@ def from_a_file(snapshot: rov.Snapshot, rounds: int, directory: Path) -> list[Ro
     plain = directory / "vrps.json"
     if measure.REAL_VRPS.is_file():
         plain.write_bytes(bz2.decompress(measure.REAL_VRPS.read_bytes()))
-    for name, path in (("JSON", plain), ("saved Snapshot", saved)):
-        if path.is_file():
-            runs = [in_a_fresh_process("rov.load(sys.argv[1])", path) for _ in range(rounds)]
-            megabytes = path.stat().st_size / 1e6
-            peak = statistics.median(octets for _, octets in runs) / len(snapshot)
-            found.append(row(f"{name}, {megabytes:.0f} MB, to index", "rov", [run[0] for run in runs], peak))
+    works = {
+        ("JSON", "to index", "rov"): ("rov.load(sys.argv[1])", plain, ""),
+        ("JSON", "to objects", "json.loads"): (
+            "json.loads(open(sys.argv[1], 'rb').read())",
+            plain,
+            "import json",
+        ),
+        ("saved Snapshot", "to index", "rov"): ("rov.load(sys.argv[1])", saved, ""),
+    }
+    here = {asked: work for asked, work in works.items() if work[1].is_file()}
+    runs: dict[tuple[str, str, str], list[tuple[float, int]]] = {asked: [] for asked in here}
+    for _ in range(rounds):
+        for asked, (made, path, before) in here.items():
+            runs[asked].append(in_a_fresh_process(made, path, before))
+    for (name, what, by), found_runs in runs.items():
+        megabytes = here[name, what, by][1].stat().st_size / 1e6
+        peak = statistics.median(octets for _, octets in found_runs) / len(snapshot)
+        seconds = [run[0] for run in found_runs]
+        found.append(row(f"{name}, {megabytes:.0f} MB, {what}", by, seconds, peak))
     return found
 
 
