@@ -28,6 +28,12 @@ DAY = 86_400
 WAIT = 30_000
 """Milliseconds; machines that run the tests are shared."""
 
+LEAN = ["--disable-gpu", "--disable-dev-shm-usage", "--disable-extensions", "--renderer-process-limit=1"]
+"""Of Chromium, what pages of text do not need."""
+
+USUAL = 1_280, 720
+"""Pixels of the pages of Playwright, if not told otherwise."""
+
 RESET_QUERY = struct.pack("!BBHI", 1, 2, 0, 8)
 SERIAL_QUERY = struct.Struct("!BBHII")
 
@@ -105,6 +111,7 @@ class Glass:
 
     @contextlib.contextmanager
     def running(self):
+        """The daemon has been started: gives what returns once it serves."""
         with (self.folder / "log").open("w") as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", "rtr_server", "serve", "--config", str(self.folder / "c.toml")],
@@ -113,17 +120,19 @@ class Glass:
                 text=True,
             )
         try:
-            assert process.stdout.readline().startswith("Serving"), (self.folder / "log").read_text()
-            yield self
+            yield lambda: process.stdout.readline().startswith("Serving")
         finally:
             process.send_signal(signal.SIGTERM)
             process.communicate(timeout=30)
 
 
 @pytest.fixture(scope="module")
-def glass(browser, tmp_path_factory, free_port):
-    with Glass(tmp_path_factory.mktemp("glass"), free_port).running() as found:
-        yield found
+def glass(request, tmp_path_factory, free_port):
+    made = Glass(tmp_path_factory.mktemp("glass"), free_port)
+    with made.running() as serving:
+        request.getfixturevalue("browser")  # starts in the meantime
+        assert serving(), (made.folder / "log").read_text()
+        yield made
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +143,7 @@ def browser(program, missing):
     except ImportError as error:
         missing(str(error))
     chromium = program("chromium")
-    arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
+    arguments = [*LEAN, *(["--no-sandbox"] if os.geteuid() == 0 else [])]
     with sync_playwright() as playwright:
         opened = playwright.chromium.launch(executable_path=chromium, args=arguments)
         yield opened
@@ -184,39 +193,49 @@ def router(glass):
         yield ask_again
 
 
-@pytest.mark.parametrize(("scheme", "rules"), [("light", None), ("dark", {"runOnly": ["color-contrast"]})])
-def test_accessibility(look, glass, scheme, rules):
-    """axe-core finds nothing on any page, of which dark ones differ in colours; pictures of all are kept."""
+def test_every_page(look, glass):
+    """axe-core finds nothing in light; dark differs in colours; phones and wide screens need no scrolling.
+
+    Each page is loaded once for all of that. Pictures are kept.
+    """
     from axe_playwright_python.sync_playwright import Axe
 
     axe = Axe()
     SHOTS.mkdir(parents=True, exist_ok=True)
-    page = look(color_scheme=scheme)
+    page = look(color_scheme="light")
+
+    def violations(rules=None):
+        options = {"resultTypes": ["violations"], **(rules or {})}
+        found = axe.run(page, options=options).response["violations"]
+        return [(each["id"], [node["html"][:200] for node in each["nodes"]]) for each in found]
+
+    def taken(name):
+        page.screenshot(path=SHOTS / f"{name}.png", full_page=True)
+
+    width = "document.documentElement.scrollWidth"
     with router(glass):
         for name, path in PATHS.items():
             page.goto(glass.url + path)
-            found = axe.run(page, options=rules).response["violations"]
-            told = [(each["id"], [node["html"][:200] for node in each["nodes"]]) for each in found]
-            page.screenshot(path=SHOTS / f"{name}-{scheme}.png", full_page=True)
-            assert told == [], name
+            taken(f"{name}-light")
+            assert violations() == [], name
+            page.emulate_media(color_scheme="dark")
+            taken(f"{name}-dark")
+            assert violations({"runOnly": ["color-contrast"]}) == [], name
+            page.emulate_media(color_scheme="light")
+            for size, height in ((360, 740), (2_560, 1_300), USUAL):
+                page.set_viewport_size({"width": size, "height": height})
+                assert page.evaluate(width) == size, name
+                if size == 360:
+                    taken(f"{name}-phone")
 
 
-def test_a_phone(look, glass):
-    page = look(viewport={"width": 360, "height": 740}, has_touch=True, is_mobile=True)
-    for name, path in PATHS.items():
-        page.goto(glass.url + path)
-        page.screenshot(path=SHOTS / f"{name}-phone.png", full_page=True)
-        assert page.evaluate("document.documentElement.scrollWidth") == 360, name
-    page.goto(glass.url + PATHS["invalid"])
+def test_a_phone(look):
+    page = look("invalid", viewport={"width": 360, "height": 740}, has_touch=True, is_mobile=True)
+    assert page.evaluate("document.documentElement.scrollWidth") == 360
     why = page.locator("#vrps td[data-label=Why]").first
     assert "too specific" in why.inner_text()
     box = why.bounding_box()
     assert 0 <= box["x"] < box["x"] + box["width"] <= 360
-
-
-def test_a_wide_screen(look):
-    page = look("overview", viewport={"width": 2_560, "height": 1_300})
-    assert page.evaluate("document.documentElement.scrollWidth") == 2_560
 
 
 @pytest.mark.parametrize("script", [True, False], ids=["with script", "without script"])
