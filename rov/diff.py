@@ -97,6 +97,17 @@ class RouteDiff:
         """How many routes change their state."""
         return sum(len(changed.routes) for changed in self._changed)
 
+    def steps(self) -> dict[str, dict[str, int]]:
+        """The matrix with the labels of the states for keys, the one before outside.
+
+        >>> RouteDiff(Snapshot.empty(), Snapshot.empty(), []).steps()["valid"]["invalid"]
+        0
+        """
+        return {
+            before.label: {after.label: int(self.matrix[before, after]) for after in STATES}
+            for before in STATES
+        }
+
     def changes(self) -> Iterator[RouteChange]:
         """Each route that changes its state, in the order of the batches, with the cause."""
         for routes, before, after in self._changed:

@@ -129,10 +129,7 @@ def _json(old: Snapshot, new: Snapshot, delta: Delta | None, routes: RouteDiff |
         "by_asn": {} if delta is None else _named(by_asn(delta)),
     }
     if routes is not None:
-        answer["matrix"] = {
-            before.label: {after.label: int(routes.matrix[before, after]) for after in STATES}
-            for before in STATES
-        }
+        answer["matrix"] = routes.steps()
         answer["routes"] = [_route(change) for change in routes.changes()]
     return json_text(answer)
 

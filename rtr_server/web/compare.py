@@ -13,7 +13,7 @@ from starlette.routing import BaseRoute, Route
 
 import rov
 from rov import Delta, RovError, Snapshot, Vrp, slurm
-from rov.diff import STATES, RouteDiff
+from rov.diff import RouteDiff
 from rtr_server.web import needs, query
 from rtr_server.web.bodies import body_of
 from rtr_server.web.daemon import Daemon, Served
@@ -137,9 +137,6 @@ def plain(vrp: Vrp) -> dict[str, Any]:
 
 def _routes(diff: RouteDiff, limit: int) -> dict[str, Any]:
     """The matrix from each state to each, and the first routes that take one, with the VRPs that did it."""
-    matrix = {
-        before.label: {after.label: int(diff.matrix[before, after]) for after in STATES} for before in STATES
-    }
     changes = [
         {
             "prefix": str(change.prefix),
@@ -150,4 +147,4 @@ def _routes(diff: RouteDiff, limit: int) -> dict[str, Any]:
         }
         for change in islice(diff.changes(), limit)
     ]
-    return {"matrix": matrix, "changed": len(diff), "list": changes}
+    return {"matrix": diff.steps(), "changed": len(diff), "list": changes}
