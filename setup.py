@@ -27,7 +27,8 @@ compile_args = ["-O3", "-fno-math-errno", "-Wno-unreachable-code"]
 link_args = []
 if SANITIZE:
     flags = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer"]
-    compile_args = ["-O1", "-g", *flags]
+    # -g1: the lines of a stack trace are what it takes, and the build is a quarter shorter
+    compile_args = ["-O1", "-g1", *flags]
     link_args = flags
 
 extensions = [
