@@ -6,7 +6,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 TESTS ?=
 JOBS ?= 2
-BENCHMARKS ?= lookup scalar build scaling mrt reset_query formats_out update_stall audit delta_fanout many_routers idle_sessions http_api
+BENCHMARKS ?= lookup scalar build scaling mrt reset_query formats_out update_stall audits delta_fanout many_routers idle_sessions http_api
 
 # make run: VRPS is a path or a URL; LISTEN one or more ADDR:PORT; ARGS further options of `serve`
 VRPS ?=

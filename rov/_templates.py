@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from functools import lru_cache
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,11 @@ def environment(*directories: Path, escape: bool = False) -> Any:
     )
 
 
+@lru_cache(maxsize=16)
+def _environment(directories: tuple[Path, ...]) -> Any:
+    return environment(*directories)
+
+
 def rendered(name: str, directories: Sequence[Path], values: dict[str, Any]) -> str:
     """The text that a template makes of values; ArgumentError names file and line of what is wrong in it.
 
@@ -54,7 +60,8 @@ def rendered(name: str, directories: Sequence[Path], values: dict[str, Any]) -> 
     Traceback (most recent call last):
     rov.errors.ArgumentError: template hello: line 1: 'what' is undefined
     """
-    made = environment(*directories)
+    # a template that changed is read again, one that did not is compiled once
+    made = _environment(tuple(directories))
     import jinja2
 
     try:

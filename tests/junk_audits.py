@@ -28,6 +28,7 @@ from rov.audit import (
     participants,
     paths,
     sav,
+    sav_heard,
     suggest,
     whatif,
 )
@@ -56,11 +57,11 @@ TABLE = rib.RouteTable(COLUMNS, rib.RouteColumns.empty(6), [rib.Peer(None, 0), r
 VERDICTS = audit.judge(TABLE, INDEX)
 PASSED = ixp.passed_on(VERDICTS, [])
 NO_IRR = rpsl.Irr.of([])
-LEARNT = sav.Learnt(
-    (frozenset({sav.Heard((4, 10 << 24, 8), 64496, 1)}),), (frozenset({64496}),), (frozenset(),),
+LEARNT = sav_heard.Learnt(
+    (frozenset({sav_heard.Heard((4, 10 << 24, 8), 64496, 1)}),), (frozenset({64496}),), (frozenset(),),
     {64496: frozenset({(4, 10 << 24, 8)})},
 )  # fmt: skip
-INTERFACES = [sav.Interface.parse("eth1=AS64496")]
+INTERFACES = [sav_heard.Interface.parse("eth1=AS64496")]
 DELEGATIONS = reference.Delegations()
 CHANGED = whatif.change(VERDICTS, OTHER)
 SUGGESTED = suggest.suggest(VERDICTS)
@@ -69,14 +70,14 @@ ONE = object()
 """The dumps in which ``learn`` finds INTERFACES; each is read once, so that they are opened anew."""
 
 
-def learnt(dumps: Any, interfaces: Any) -> sav.Learnt:
+def learnt(dumps: Any, interfaces: Any) -> sav_heard.Learnt:
     if dumps is not ONE:
-        return sav.learn(dumps, interfaces)
+        return sav_heard.learn(dumps, interfaces)
     octets = mrt.peer_table(("192.0.2.1", 64496)) + mrt.rib(2, "10.0.0.0/8", mrt.entry(0, mrt.path(64496)))
     with open("rib.mrt", "wb") as file:
         file.write(octets)
     with rib.open("rib.mrt", paths=True) as dump:
-        return sav.learn([dump], interfaces)
+        return sav_heard.learn([dump], interfaces)
 
 
 CASES: dict[str, Case] = {
@@ -130,7 +131,7 @@ CASES: dict[str, Case] = {
         incident_summary.summary_table,
         {"events": LEAK, "by": "type", "ases": {2018: 50}},
     ),
-    "audit.Interface.parse": Case(sav.Interface.parse, {"text": "eth1=AS64496"}),
+    "audit.Interface.parse": Case(sav_heard.Interface.parse, {"text": "eth1=AS64496"}),
     "audit.learn": Case(learnt, {"dumps": ONE, "interfaces": INTERFACES}),
     "audit.sav_table": Case(
         sav.sav_table,

@@ -6,6 +6,7 @@ So may be an AS number further on in their paths: ``rov.audit.bogon_paths`` find
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from socket import AF_INET6
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -62,7 +63,8 @@ class Bogon(NamedTuple):
     entries: int = 0
 
 
-def _over(blocks: list[str]) -> VrpIndex:
+@cache
+def _over(blocks: tuple[str, ...]) -> VrpIndex:
     """An index that says of each prefix whether one of the blocks covers it: not_found if none does."""
     prefixes = [Prefix.parse(block) for block in blocks]
     return VrpIndex(Snapshot.from_vrps([Vrp(prefix, prefix.length, 0) for prefix in prefixes]))
@@ -103,17 +105,19 @@ def reserved(routes: RouteColumns) -> npt.NDArray[np.bool_]:
     """
     batch = routes.routes
     bad: npt.NDArray[np.bool_] = (
-        _over([special.block for special in PREFIXES]).validate_batch(batch) != State.NOT_FOUND
+        _over(tuple(special.block for special in PREFIXES)).validate_batch(batch) != State.NOT_FOUND
     )
     if routes.family == 6:
-        bad |= _over(ASSIGNED_IPV6).validate_batch(batch) == State.NOT_FOUND
-    bad &= _over(REACHABLE).validate_batch(batch) == State.NOT_FOUND
+        bad |= _over(tuple(ASSIGNED_IPV6)).validate_batch(batch) == State.NOT_FOUND
+    bad &= _over(tuple(REACHABLE)).validate_batch(batch) == State.NOT_FOUND
     bad &= routes.lengths > 0
     return bad
 
 
 def _special_prefixes(routes: RouteColumns) -> Iterator[Bogon]:
     rows = np.flatnonzero(reserved(routes))
+    if not len(rows):
+        return
     of = {4: pytricia.PyTricia(32), 6: pytricia.PyTricia(128, AF_INET6)}[routes.family]
     for special in PREFIXES:
         if parse(special.block)[0] == routes.family:

@@ -25,7 +25,7 @@ from rov.reference import Delegations
 from rov.reference.rpsl import Irr
 from rov.rib import Dump, Flag, Peer, RibBatch, RouteColumns, RouteTable
 from rov.snapshot import Snapshot
-from rov.types import Prefix, Reason, State
+from rov.types import Family, Prefix, Reason, State
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -120,15 +120,23 @@ class Detector:
         self._closed: list[Incident] = []
         self._open: dict[tuple[str, int, int, str], Incident] = {}
         self._active: dict[_Route, list[Incident]] = {}
-        self._excused: set[int] = set()
+        self._wanted: dict[_Route, int] = {}
+        self._excused: set[tuple[int, Family, int, int]] = set()
         self._now = 0
 
     def excuse(self, dumps: Iterable[Dump]) -> None:
-        """Leaks that are in these dumps were there before: their culprits' leaks are none that begin."""
+        """Prefixes that somebody leaks in these dumps were leaked before: of them no leak begins.
+
+        What else the same AS leaks is news. ArgumentError: more of them than an incident can have.
+        """
         for dump in as_iterable(dumps, "dumps"):
             for batch in as_kind(dump, Dump, "dumps"):
                 for row in self._leaking(batch):
-                    self._excused.add(self._leaker(batch, row))
+                    prefix = _prefix(batch, row)
+                    known = self._leaker(batch, row), prefix.family, prefix.address, prefix.length
+                    self._excused.add(known)
+                    if len(self._excused) > MAX_ACTIVE:
+                        raise ArgumentError(f"more than {MAX_ACTIVE:,} prefixes that were leaked before")
 
     def take(self, dump: Dump) -> None:
         """All batches of a dump or of updates; with paths, if leaks are to be found."""
@@ -139,7 +147,7 @@ class Detector:
         """One batch, in its order."""
         suspects = self._suspects(batch)
         touched = _hashes(batch)
-        wanted = np.array([_hash(*route[2:]) for route in self._active], np.uint64)
+        wanted = np.fromiter(self._wanted.values(), np.uint64, len(self._wanted))
         wanted = np.concatenate([wanted, touched[[*suspects]]])
         family = batch.routes.family
         if len(batch):
@@ -154,9 +162,10 @@ class Detector:
             for incident in self._active.pop(route, []):
                 if all((incident.type, incident.culprit) != (one.type, one.culprit) for one in found):
                     self._leave(incident, route, int(batch.times[row]))
-            self._active.update(
-                {route: [self._enter(one, route, batch, row) for one in found]} if found else {}
-            )
+            self._wanted.pop(route, None)
+            if found:
+                self._active[route] = [self._enter(one, route, batch, row) for one in found]
+                self._wanted[route] = int(touched[row])
             if len(self._active) > MAX_ACTIVE:
                 raise ArgumentError(f"more than {MAX_ACTIVE:,} routes of incidents at once")
 
@@ -213,8 +222,8 @@ class Detector:
             # one is enough, where prefix and origin both are
             found.setdefault(int(rows[bogon.row]), [suspect])
         for row in self._leaking(batch):
-            culprit = self._leaker(batch, row)
-            if culprit not in self._excused:
+            culprit, prefix = self._leaker(batch, row), _prefix(batch, row)
+            if (culprit, prefix.family, prefix.address, prefix.length) not in self._excused:
                 label = State(states[row]).label
                 found.setdefault(row, []).append(_Suspect("leak", "aspa", culprit, 0, None, label))
         return found
@@ -329,11 +338,6 @@ def _hashes(batch: RibBatch) -> npt.NDArray[np.uint64]:
     words = addresses.astype(np.uint64) if batch.routes.family == 4 else addresses[:, 0] ^ addresses[:, 1]
     found: npt.NDArray[np.uint64] = words * np.uint64(_SPREAD) + batch.routes.lengths.astype(np.uint64)
     return found
-
-
-def _hash(family: int, address: int, length: int) -> int:
-    word = address if family == 4 else (address >> 64) ^ (address & (1 << 64) - 1)
-    return (word * _SPREAD + length) & (1 << 64) - 1
 
 
 def incidents_table(found: Iterable[Incident], delegations: Delegations | None = None) -> pa.Table:

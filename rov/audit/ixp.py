@@ -225,9 +225,15 @@ def _with(given: Entries, at: int) -> tuple[list[int], list[str]]:
     place = int(given.paths_at[at])
     paths, attributes = given.attributes.paths, given.attributes
     path = paths.asns[paths.offsets[place] : paths.offsets[place + 1]].tolist()
-    plain = [f"{value >> 16}:{value & 0xFFFF}" for value in attributes.communities.row(place).tolist()]
-    large = [":".join(map(str, row)) for row in attributes.large_communities.row(place).tolist()]
+    plain = [f"{value >> 16}:{value & 0xFFFF}" for value in _row_of(attributes.communities, place)]
+    large = [":".join(map(str, row)) for row in _row_of(attributes.large_communities, place)]
     return path, plain + large
+
+
+def _row_of(column: Ragged, place: int) -> list[Any]:
+    """The values of a row, most of which have none."""
+    first, end = column.offsets[place], column.offsets[place + 1]
+    return column.values[first:end].tolist() if first < end else []
 
 
 class Invalid(NamedTuple):
@@ -285,7 +291,8 @@ def verify_table(passed: Passed, names: dict[int, str] | None = None) -> pa.Tabl
     """
     known = invalid_routes(as_kind(passed, Passed, "passed").verdicts)
     by_asn = as_optional(names, dict, "names") or {}
-    rows = [_row(passed, entry, known, by_asn) for entry in passed.listed]
+    prefixes = _prefixes(passed)
+    rows = [_row(passed, entry, known, by_asn, prefixes) for entry in passed.listed]
     rows.sort(key=lambda row: (row["status"] != "invalid", row["peer_as"], row["peer"] or "", row["prefix"]))
     pyarrow = arrow()
     text, number = pyarrow.string(), pyarrow.uint32()
@@ -307,8 +314,22 @@ def verify_table(passed: Passed, names: dict[int, str] | None = None) -> pa.Tabl
     return table
 
 
+def _prefixes(passed: Passed) -> dict[tuple[int, int], str]:
+    """The prefixes of all listed entries by family and row."""
+    found: dict[tuple[int, int], str] = {}
+    for judged in passed.verdicts.families():
+        rows = sorted({entry.row for entry in passed.listed if entry.family == judged.family})
+        texts = prefix_texts(judged.routes.take(np.array(rows, np.int64)))
+        found |= {(judged.family, row): text for row, text in zip(rows, texts, strict=True)}
+    return found
+
+
 def _row(
-    passed: Passed, entry: Entry, known: Mapping[tuple[int, int], Invalid], names: Mapping[int, str]
+    passed: Passed,
+    entry: Entry,
+    known: Mapping[tuple[int, int], Invalid],
+    names: Mapping[int, str],
+    prefixes: Mapping[tuple[int, int], str],
 ) -> dict[str, Any]:
     judged = passed.verdicts.ipv4 if entry.family == 4 else passed.verdicts.ipv6
     session = passed.sessions[entry.session]
@@ -316,7 +337,7 @@ def _row(
     invalid = known.get((entry.family, entry.row))
     status = State(int(judged.states[entry.row])).label
     return {
-        "prefix": prefix_texts(judged.routes.take(slice(entry.row, entry.row + 1)))[0],
+        "prefix": prefixes[entry.family, entry.row],
         "origin": int(judged.routes.origins[entry.row]) or None,
         "status": "invalid_expected" if invalid and entry.marked else status,
         "reason": REASON_WORDS[judged.reasons[entry.row]],

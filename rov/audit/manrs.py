@@ -180,11 +180,12 @@ def manrs_table(
     limits = as_optional(thresholds, Thresholds, "thresholds") or Thresholds()
     found = tally(verdicts, asns, irr, match)
     rows = []
-    for asn in found.asns.tolist():
+    registered = [None] * len(found.asns) if found.registered is None else found.registered.tolist()
+    for asn, counts, known in zip(found.asns.tolist(), found.counts.tolist(), registered, strict=True):
         autnum = None if irr is None else irr.autnums.get(asn)
         policy = None if autnum is None else autnum.states_policy
         contact = None if autnum is None else bool(autnum.contacts)
-        rows.append({"asn": asn, **scores(*found.of([asn]), limits), "m6": policy, "m8": contact})
+        rows.append({"asn": asn, **scores(counts, known, limits), "m6": policy, "m8": contact})
     pyarrow = arrow()
     types = {"asn": pyarrow.uint32(), **score_types(), "m6": pyarrow.bool_(), "m8": pyarrow.bool_()}
     table: pa.Table = pyarrow.Table.from_pylist(rows, pyarrow.schema(types))

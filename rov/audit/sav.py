@@ -6,204 +6,24 @@ strict is what strict uRPF (RFC 3704 §2.2) lets in, EFP-A and EFP-B are the alg
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from rov._checks import as_iterable, as_kind, as_rows, shown
-from rov._rows import asn_of
-from rov.aspa import PathBatch
-from rov.audit.nesting import words
+from rov._checks import as_kind, as_rows, shown
+from rov._prefix import format_ipv4, format_ipv6
+from rov.audit.sav_heard import Interface, Key, Learnt, Pairs
 from rov.audit.schemas import Schema
 from rov.audit.tables import arrow
 from rov.errors import ArgumentError
-from rov.rib import Dump, Flag, Peer, RibBatch
 from rov.snapshot import Snapshot
-from rov.types import Family, Prefix, as_asn
+from rov.types import Prefix
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 SAV = Schema("rov.sav.list/1", "sav_table")
-
-Key = tuple[Family, int, int]
-"""A prefix: family, address, length."""
-
-Pairs = set[tuple[int, int]]
-"""Customer and provider."""
-
-
-class Interface(NamedTuple):
-    """A customer interface: its name, and the BGP neighbours on it, by AS or by address.
-
-    >>> Interface.parse("eth1=AS64496")
-    Interface(name='eth1', asns=frozenset({64496}), addresses=frozenset())
-    """
-
-    name: str
-    asns: frozenset[int] = frozenset()
-    addresses: frozenset[str] = frozenset()
-
-    @classmethod
-    def parse(cls, text: str) -> Interface:
-        """From ``NAME=NEIGHBOR[,NEIGHBOR...]``, each an AS or an address; ArgumentError if it is none.
-
-        >>> sorted(Interface.parse("eth1=192.0.2.1,2001:db8::1").addresses)
-        ['192.0.2.1', '2001:db8::1']
-        """
-        from ipaddress import ip_address
-
-        name, equals, rest = as_kind(text, str, "interface").partition("=")
-        asns: set[int] = set()
-        addresses: set[str] = set()
-        for word in rest.split(","):
-            asn = asn_of(word.strip())
-            if asn:
-                asns.add(asn)
-                continue
-            try:
-                addresses.add(str(ip_address(word.strip())))
-            except ValueError:
-                equals = ""
-        if not equals or not name.strip() or not name.isprintable() or set(name) & set(" \"'\\;{}$,"):
-            raise ArgumentError(
-                f"interface {shown(text)}: expected NAME=NEIGHBOR such as eth1=AS64496 or eth1=192.0.2.1"
-            )
-        return cls(name, frozenset(asns), frozenset(addresses))
-
-    def has(self, peer: Peer) -> bool:
-        """Whether a neighbour is on it.
-
-        >>> Interface("eth1", frozenset({64496})).has(Peer(None, 64496))
-        True
-        """
-        address = "" if peer.address is None else str(peer.address).partition("/")[0]
-        return peer.asn in self.asns or address in self.addresses
-
-
-class Heard(NamedTuple):
-    """A route as it came in: prefix, origin (0: none), the ASes of its path without repetitions."""
-
-    prefix: Key
-    origin: int
-    hops: int
-
-
-class Learnt(NamedTuple):
-    """What was learnt: by customer interface in its order, the routes; and the rest by origin.
-
-    ``heard`` has the routes of each customer interface, ``neighbors`` the ASes that sent them, ``edges``
-    (customer, provider) along their paths; ``elsewhere`` the prefixes of each origin on all interfaces.
-    """
-
-    heard: tuple[frozenset[Heard], ...]
-    neighbors: tuple[frozenset[int], ...]
-    edges: tuple[frozenset[tuple[int, int]], ...]
-    elsewhere: Mapping[int, frozenset[Key]]
-
-
-def learn(dumps: Iterable[Dump], interfaces: Sequence[Interface]) -> Learnt:
-    """Read what our router has heard (its Adj-RIBs-In): dumps in MRT, opened with their paths.
-
-    A neighbour that is on no interface is a lateral peer or a provider. ArgumentError: a dump has no paths,
-    no interface, two of one name, an interface that no neighbour is on.
-
-    >>> learn([], [Interface("eth1", frozenset({64496}))])
-    Traceback (most recent call last):
-    rov.errors.ArgumentError: interface eth1: expected a neighbour on it in the dumps, which have none
-    """
-    given = as_rows(interfaces, Interface, "interfaces")
-    if not given or len({interface.name for interface in given}) < len(given):
-        raise ArgumentError("interfaces: expected one or more of different names")
-    taking = _Taking(given)
-    for dump in as_iterable(dumps, "dumps"):
-        for batch in as_kind(dump, Dump, "dumps"):
-            if batch.attributes is None or batch.attribute_rows is None:
-                raise ArgumentError(f"{dump.name}: expected an MRT dump, {dump.format} has no AS paths")
-            taking.take(dump, batch, batch.attributes.paths, batch.attribute_rows)
-    return taking.learnt()
-
-
-class _Taking:
-    """Folds batches into Learnt."""
-
-    def __init__(self, interfaces: tuple[Interface, ...]) -> None:
-        self._interfaces = interfaces
-        self._heard: list[set[Heard]] = [set() for _ in interfaces]
-        self._neighbors: list[set[int]] = [set() for _ in interfaces]
-        self._edges: list[Pairs] = [set() for _ in interfaces]
-        self._elsewhere: dict[int, set[Key]] = {}
-        self._peers: set[str] = set()
-
-    def take(self, dump: Dump, batch: RibBatch, paths: PathBatch, rows: npt.NDArray[np.uint32]) -> None:
-        """One batch: routes of customers one by one, of all others only distinct (prefix, origin)."""
-        kept = np.flatnonzero(~batch.has(Flag.WITHDRAWN))
-        addresses, lengths = batch.routes.addresses[kept], batch.routes.lengths[kept]
-        origins, peers = batch.routes.origins[kept], batch.peers[kept]
-        family = batch.routes.family
-        for *address, length, origin in _distinct(words(family, addresses), lengths, origins):
-            if origin:
-                key = (family, address[0] >> 32 if family == 4 else _number(address), length)
-                self._elsewhere.setdefault(origin, set()).add(key)
-        for number in np.unique(peers).tolist():
-            peer = dump.peers[number]
-            self._peers.add(f"AS{peer.asn}")
-            for at, interface in enumerate(self._interfaces):
-                if interface.has(peer):
-                    own = peers == number
-                    self._neighbors[at].add(peer.asn)
-                    self._take_customer(
-                        at, family, addresses[own], lengths[own], origins[own], paths, rows[kept][own]
-                    )
-
-    def _take_customer(
-        self, at: int, family: Family, addresses: Any, lengths: Any, origins: Any, paths: PathBatch, rows: Any
-    ) -> None:
-        known: dict[int, int] = {}
-        for row in np.unique(rows).tolist():
-            path = paths.asns[paths.offsets[row] : paths.offsets[row + 1]].tolist()
-            climbed = [asn for i, asn in enumerate(path) if i == 0 or path[i - 1] != asn]
-            known[row] = len(path)
-            # a customer sends what it and its customers originate: each AS is the customer of the one before
-            if not paths.as_sets[row]:
-                self._edges[at].update(zip(climbed[1:], climbed, strict=False))
-        for address, length, origin, row in zip(
-            addresses.tolist(), lengths.tolist(), origins.tolist(), rows.tolist(), strict=True
-        ):
-            number = address if family == 4 else _number(address)
-            self._heard[at].add(Heard((family, number, length), origin, known[row]))
-
-    def learnt(self) -> Learnt:
-        """All of it; ArgumentError where an interface has no neighbour."""
-        for interface, neighbors in zip(self._interfaces, self._neighbors, strict=True):
-            if not neighbors:
-                known = ", ".join(sorted(self._peers)[:10]) or "none"
-                raise ArgumentError(
-                    f"interface {interface.name}: expected a neighbour on it in the dumps, which have {known}"
-                )
-        return Learnt(
-            tuple(map(frozenset, self._heard)),
-            tuple(map(frozenset, self._neighbors)),
-            tuple(map(frozenset, self._edges)),
-            {origin: frozenset(keys) for origin, keys in self._elsewhere.items()},
-        )
-
-
-def _number(address: Sequence[int]) -> int:
-    return address[0] << 64 | address[1]
-
-
-def _distinct(address: tuple[Any, Any], lengths: Any, origins: Any) -> list[list[int]]:
-    """Distinct rows of high and low word, length, origin."""
-    columns = [*address, lengths, origins]
-    order = np.lexsort(columns)
-    new = np.ones(len(order), np.bool_)
-    rows = [column[order] for column in columns]
-    new[1:] = np.logical_or.reduce([column[1:] != column[:-1] for column in rows])
-    found: list[list[int]] = np.stack([column[new].astype(np.uint64) for column in rows], axis=1).tolist()
-    return found
 
 
 class Cause(NamedTuple):
@@ -379,13 +199,12 @@ def sav_table(
         if name not in lists:
             raise ArgumentError(f"also {shown(name)}: expected one of {', '.join(lists) or 'no interface'}")
         lists[name].setdefault((prefix.family, prefix.address, prefix.length), Cause("local", 0))
-    rows = [
-        (name, str(Prefix(*key)), cause.source, as_asn(cause.asn) or None)
-        for name, own in lists.items()
-        for key, cause in sorted(own.items())
-    ]
     pyarrow = arrow()
-    names, texts, sources, asns = zip(*rows, strict=True) if rows else ((), (), (), ())
+    ordered = {name: sorted(own.items()) for name, own in lists.items()}
+    names = [name for name, rows in ordered.items() for _ in rows]
+    texts = [text for rows in ordered.values() for text in _texts([key for key, _ in rows])]
+    sources = [cause.source for rows in ordered.values() for _, cause in rows]
+    asns = [cause.asn or None for rows in ordered.values() for _, cause in rows]
     table: pa.Table = pyarrow.table(
         {
             "interface": pyarrow.array(names, pyarrow.string()),
@@ -395,3 +214,13 @@ def sav_table(
         }
     )
     return table
+
+
+def _texts(keys: list[Key]) -> list[str]:
+    """Prefixes as texts, of sorted keys."""
+    four = sum(key[0] == 4 for key in keys)
+    lengths = np.array([key[2] for key in keys], np.uint8)
+    narrow = np.array([key[1] for key in keys[:four]], np.uint32)
+    low = (1 << 64) - 1
+    wide = np.array([(key[1] >> 64, key[1] & low) for key in keys[four:]], np.uint64).reshape(-1, 2)
+    return format_ipv4(narrow, lengths[:four]) + format_ipv6(wide, lengths[four:])

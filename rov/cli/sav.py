@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from rov.audit.sav import ALGORITHMS, SAV, Interface, learn, sav_table
+from rov.audit.sav import ALGORITHMS, SAV, sav_table
+from rov.audit.sav_heard import Interface, learn
 from rov.cli.answers import Reply, answer, limit_option
 from rov.cli.dumps import output_option, reopened
 from rov.cli.shared import EXIT_FOUND, json_option, read_vrps, strict_option, warn_skipped

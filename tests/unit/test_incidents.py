@@ -123,7 +123,12 @@ def test_a_leak_is_one_incident_of_the_as_that_leaked(detect):
     assert (one["start"], one["end"], one["weight"]) == (T, T + 64, 0.5)
     # one that was there before does not begin
     before = {"1.9.0.0/16": (64601, 40, 30, 20, 3333)}
-    assert detect(stream, before=before, aspas=ASPAS)[1] == []
+    assert (
+        detect(stream, before={f"1.{n}.0.0/16": before["1.9.0.0/16"] for n in range(5)}, aspas=ASPAS)[1] == []
+    )
+    # which hides nothing else that the same AS leaks
+    (one,) = detect(stream, before=before | {"1.0.0.0/16": before["1.9.0.0/16"]}, aspas=ASPAS)[1]
+    assert (one["culprit_as"], one["prefix"], one["prefixes"]) == (30, "1.1.0.0/16", 4)
 
 
 def test_bogons(detect):

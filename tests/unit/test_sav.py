@@ -12,18 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rov import ArgumentError, Aspa, Prefix, Snapshot, Vrp, rib
-from rov.audit.sav import (
-    ALGORITHMS,
-    Heard,
-    Interface,
-    Learnt,
-    bar_sav,
-    efp_a,
-    efp_b,
-    learn,
-    procedure_x,
-    strict,
-)
+from rov.audit.sav import ALGORITHMS, bar_sav, efp_a, efp_b, procedure_x, strict
+from rov.audit.sav_heard import Heard, Interface, Learnt, learn
 from rov.cli import main
 from rov.routers.sav import SAV_ROUTERS, source_filters, source_list
 from tests import mrt_writer as mrt

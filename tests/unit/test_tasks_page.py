@@ -14,7 +14,8 @@ from rov.audit.allow import ALLOW, allow_table
 from rov.audit.contacts import CONTACTS, contacts_table
 from rov.audit.incident_summary import SUMMARY, summary_table
 from rov.audit.incidents import INCIDENTS, incidents_table
-from rov.audit.sav import SAV, Learnt, sav_table
+from rov.audit.sav import SAV, sav_table
+from rov.audit.sav_heard import Learnt
 from rov.cli import app
 from rov.reference.contacts import Contacts
 from rov.rib import RouteColumns, RouteTable
