@@ -189,7 +189,7 @@ class VrpIndex(Lookup):
         allowing = tuple(vrp for vrp in covering if route.length <= vrp.max_length)
         return Validity(
             state,
-            _reason(state, covering, origin),
+            reason_of(state, covering, origin),
             tuple(vrp for vrp in allowing if vrp.asn == origin != 0),
             tuple(vrp for vrp in allowing if not vrp.asn == origin != 0),
             tuple(vrp for vrp in covering if route.length > vrp.max_length),
@@ -229,8 +229,12 @@ class VrpIndex(Lookup):
         return f"<VrpIndex: {len(self):,} VRPs ({ipv4:,} IPv4, {ipv6:,} IPv6)>"
 
 
-def _reason(state: State, covering: Iterable[Vrp], asn: int) -> Reason:
-    """The Reason of a route, from its State and the VRPs that cover it."""
+def reason_of(state: State, covering: Iterable[Vrp], asn: int) -> Reason:
+    """The Reason of a route, from its State and the VRPs that cover it.
+
+    >>> reason_of(State.INVALID, [], 64496).name
+    'AS0'
+    """
     if state is State.NOT_FOUND:
         return Reason.NOT_COVERED
     if state is State.VALID:

@@ -17,8 +17,8 @@ from rov.audit.verdicts import REASON_WORDS
 from rov.delta import Delta
 from rov.errors import ArgumentError
 from rov.formats.compression import write_file
-from rov.index import VrpIndex
-from rov.live.table import GONE, Routes
+from rov.index import VrpIndex, reason_of
+from rov.live.table import GONE, PEER_BITS, Changes, Routes
 from rov.rib import Flag, Peer, RibBatch
 from rov.rib.columns import Columns
 from rov.routes import RouteBatch
@@ -27,6 +27,13 @@ from rov.types import Family, Prefix, State, Vrp
 
 MAX_PEERS = 1 << 24
 """Peers, each with its path ids (RFC 7911): what a key of the table holds."""
+
+
+STATE_VERSION = 1
+"""Of the file that ``save`` writes."""
+
+MAX_KNOWN = 1 << 18
+"""Routes whose words are kept for the next alert: the invalid ones of five full tables."""
 
 
 class Update(NamedTuple):
@@ -57,6 +64,15 @@ class Alert(NamedTuple):
     vrps: tuple[str, ...]
 
 
+class _Told(NamedTuple):
+    """What alerts of a route say of it."""
+
+    prefix: str
+    state: str
+    reason: str
+    vrps: tuple[str, ...]
+
+
 class Monitor:
     """All routes that peers have now, and whether they are invalid.
 
@@ -71,7 +87,8 @@ class Monitor:
         self._tables: dict[Family, Routes] = {4: Routes(4), 6: Routes(6)}
         self._peers: dict[tuple[Peer, int], int] = {}
         self._names: list[tuple[Peer, int]] = []
-        self._invalid: dict[tuple[Family, int, int, int], int] = {}
+        self._invalid: dict[tuple[Family, int, int], int] = {}
+        self._known: dict[tuple[Family, int, int, int], _Told] = {}
         self.updates = 0
 
     def __len__(self) -> int:
@@ -83,7 +100,7 @@ class Monitor:
         return len(self._invalid)
 
     def take(self, updates: Iterable[Update]) -> list[Alert]:
-        """Updates in their order; what they changed, when all are taken."""
+        """Updates in their order, and what each changed, IPv4 first."""
         given = list(updates)
         alerts: list[Alert] = []
         for family in (4, 6):
@@ -122,10 +139,8 @@ class Monitor:
         self.updates += len(routes)
         states = self.index.validate_batch(routes)
         states = np.where(gone, GONE, states).astype(np.uint8)
-        table = self._tables[routes.family]
-        changed = table.put(routes, states, peers)
-        now = int(times.max()) if len(times) else 0
-        return self._alerts(routes.family, changed, now, "update")
+        changed = self._tables[routes.family].put(routes, states, peers)
+        return self._alerts(routes.family, changed, np.asarray(times)[changed.order], "update")
 
     def drop(self, address: str, asn: int, time: int) -> list[Alert]:
         """A peer whose session ended (RFC 7854 §4.9): all its routes are gone."""
@@ -143,6 +158,7 @@ class Monitor:
         as_kind(index, VrpIndex, "index")
         delta = Delta.between(self.index.snapshot, index.snapshot)
         self.index = index
+        self._known.clear()
         alerts: list[Alert] = []
         if delta is None:
             return alerts
@@ -154,48 +170,56 @@ class Monitor:
             alerts += self._alerts(family, table.judge(rows, after), time, "vrps")
         return alerts
 
-    def _alerts(self, family: Family, changed: npt.NDArray[Any], time: int, cause: str) -> list[Alert]:
-        """From rows of (row of the table, old state, old origin): who became invalid, or is no more."""
+    def _alerts(self, family: Family, changed: Changes, times: Any, cause: str) -> list[Alert]:
+        """Who became invalid, or is no more, from what changed and when."""
         table = self._tables[family]
         alerts: list[Alert] = []
-        for row, old, before in changed.tolist():
-            state, origin = int(table.states[row]), int(table.origins[row])
-            address, length, number = table.key(row)
+        moments = np.broadcast_to(times, len(changed.keys)).tolist()
+        for key, old, before, state, origin, time in zip(
+            *(column.tolist() for column in changed[:-1]), moments, strict=True
+        ):
+            number, peer = key >> PEER_BITS, key & (1 << PEER_BITS) - 1
             left = old == State.INVALID and (state != State.INVALID or before != origin)
             came = state == State.INVALID and (old != State.INVALID or before != origin)
-            if left and self._count(family, address, length, before, -1) == 0:
+            if left and self._count((family, number, before), -1) == 0:
                 now = state if before == origin else GONE
-                alerts.append(
-                    self._alert("cleared", cause, time, family, address, length, before, number, now)
-                )
-            if came and self._count(family, address, length, origin, 1) == 1:
-                alerts.append(
-                    self._alert("invalid", cause, time, family, address, length, origin, number, state)
-                )
+                told = self._told(table, number, before, now)
+                alerts.append(self._alert("cleared", cause, time, told, before, peer))
+            if came and self._count((family, number, origin), 1) == 1:
+                told = self._told(table, number, origin, state)
+                alerts.append(self._alert("invalid", cause, time, told, origin, peer))
         return alerts
 
-    def _count(self, family: Family, address: int, length: int, origin: int, step: int) -> int:
-        key = family, address, length, origin
-        count = self._invalid.get(key, 0) + step
+    def _count(self, route: tuple[Family, int, int], step: int) -> int:
+        count = self._invalid.get(route, 0) + step
         if count > 0:
-            self._invalid[key] = count
+            self._invalid[route] = count
         else:
-            self._invalid.pop(key, None)
+            self._invalid.pop(route, None)
         return count
 
-    def _alert(
-        self, event: str, cause: str, time: int, family: Family, address: int, length: int, origin: int,
-        number: int, state: int,
-    ) -> Alert:  # fmt: skip
-        prefix = Prefix(family, address, length)
+    def _told(self, table: Routes, number: int, origin: int, state: int) -> _Told:
+        """What an alert says of a route; kept, as routes that flap come often."""
+        key = table.family, number, origin, state
+        told = self._known.get(key)
+        if told is None:
+            address, length = table.prefix_of(number)
+            prefix = Prefix(table.family, address, length)
+            found = self.index.covering(prefix)
+            label = "gone" if state == GONE else State(state).label
+            reason = "gone" if state == GONE else REASON_WORDS[reason_of(State(state), found, origin)]
+            told = _Told(str(prefix), label, reason, tuple(map(str, found)))
+            if len(self._known) >= MAX_KNOWN:
+                self._known.clear()
+            self._known[key] = told
+        return told
+
+    def _alert(self, event: str, cause: str, time: int, told: _Told, origin: int, number: int) -> Alert:
         peer = self._names[number][0]
-        found = self.index.explain(prefix, origin)
-        covering = (*found.matched, *found.unmatched_as, *found.unmatched_length)
         where = "" if peer.address is None else str(peer.address).partition("/")[0]
-        label = "gone" if state == GONE else State(state).label
-        reason = "gone" if state == GONE else REASON_WORDS[found.reason]
-        return Alert(event, cause, time, str(prefix), origin, label, reason, where, peer.asn,
-                     tuple(f"{vrp.prefix}-{vrp.max_length} AS{vrp.asn}" for vrp in covering))  # fmt: skip
+        return Alert(
+            event, cause, time, told.prefix, origin, told.state, told.reason, where, peer.asn, told.vrps
+        )
 
     def save(self, path: str | os.PathLike[str], done: Sequence[str] = ()) -> None:
         """Write all routes, and names of files that were read, so that a restart goes on from there."""
@@ -203,7 +227,7 @@ class Monitor:
             (None if peer.address is None else str(peer.address), peer.asn, path_id)
             for peer, path_id in self._names
         ]
-        about = msgspec.json.encode({"version": 1, "peers": peers, "done": list(done)})
+        about = msgspec.json.encode({"version": STATE_VERSION, "peers": peers, "done": list(done)})
         columns = {"about": np.frombuffer(about, np.uint8)}
         for family, table in self._tables.items():
             columns |= {f"{name}{family}": column for name, column in table.columns().items()}
@@ -219,6 +243,8 @@ class Monitor:
         try:
             with open(path, "rb") as file, np.load(file, allow_pickle=False) as columns:
                 about = msgspec.json.decode(columns["about"].tobytes(), type=_About)
+                if about.version != STATE_VERSION:
+                    raise ArgumentError(f"version {about.version}, expected {STATE_VERSION}")
                 for text, asn, path_id in about.peers:
                     self._number(Peer(None if text is None else Prefix.parse(text), asn), path_id)
                 for family in self._tables:
@@ -226,13 +252,24 @@ class Monitor:
                     self._tables[family] = Routes.of(
                         family, {name: columns[f"{name}{family}"] for name in names}
                     )
-        except (ValueError, KeyError, IndexError, msgspec.DecodeError, EOFError, BadZipFile) as error:
+                    peers = self._tables[family].keys & np.uint64((1 << PEER_BITS) - 1)
+                    if (peers >= len(self._names)).any():
+                        raise ArgumentError("routes of peers that are not named")
+        except (
+            ValueError,
+            KeyError,
+            IndexError,
+            msgspec.DecodeError,
+            EOFError,
+            BadZipFile,
+            MemoryError,
+        ) as error:
             raise ArgumentError(f"{os.fspath(path)!r}: expected a state of rov watch: {error}") from error
         alerts: list[Alert] = []
         for family, table in self._tables.items():
             for row in np.flatnonzero(table.states == State.INVALID).tolist():
-                address, length, _ = table.key(row)
-                self._count(family, address, length, int(table.origins[row]), 1)
+                number = int(table.keys[row]) >> PEER_BITS
+                self._count((family, number, int(table.origins[row])), 1)
             rows = np.flatnonzero(table.states != GONE)
             after = self.index.validate_batch(table.routes(rows))
             alerts += self._alerts(family, table.judge(rows, after), time, "vrps")

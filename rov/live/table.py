@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from rov.errors import ArgumentError
 from rov.routes import RouteBatch
-from rov.types import Family, State
+from rov.types import IPV4_BITS, Family, State
 
 GONE = 3
 """State of a route that was withdrawn; its row stays, as it often comes back."""
@@ -24,13 +24,35 @@ LENGTH_BITS = 6
 U8 = npt.NDArray[np.uint64]
 
 
+class Changes(NamedTuple):
+    """What became of routes, in columns: ``keys`` as in Routes, state and origin before and after, and
+    ``order``, where in its batch each was told."""
+
+    keys: U8
+    old_states: npt.NDArray[np.uint8]
+    old_origins: npt.NDArray[np.uint32]
+    states: npt.NDArray[np.uint8]
+    origins: npt.NDArray[np.uint32]
+    order: npt.NDArray[np.int64]
+
+    def touched(self) -> Changes:
+        """Those that are or were invalid and have changed, in the order of the batch."""
+        bad = (self.states == State.INVALID) | (self.old_states == State.INVALID)
+        rows = np.flatnonzero(bad)
+        rows = rows[
+            (self.states[rows] != self.old_states[rows]) | (self.origins[rows] != self.old_origins[rows])
+        ]
+        rows = rows[np.argsort(self.order[rows])]
+        return Changes(*(column[rows] for column in self))
+
+
 class Routes:
     """One family. ``keys`` are uint64: number of the prefix, then number of the peer.
 
     >>> table = Routes(4)
     >>> changed = table.put(RouteBatch.ipv4([1 << 24], [8], [64496]), np.array([2], np.uint8), np.array([0]))
-    >>> changed.tolist()
-    [[0, 3, 0]]
+    >>> changed.old_states.tolist(), changed.states.tolist()
+    ([3], [2])
     """
 
     def __init__(self, family: Family) -> None:
@@ -53,6 +75,10 @@ class Routes:
         table = cls(family)
         table.keys, table.origins = columns["keys"].astype(np.uint64), columns["origins"].astype(np.uint32)
         table.states = columns["states"].astype(np.uint8)
+        if any(column.ndim != 1 for column in columns.values()):
+            raise ArgumentError("columns of more than one dimension")
+        if (table.keys[1:] <= table.keys[:-1]).any() or (table.states > GONE).any():
+            raise ArgumentError("keys that are not sorted, or states that are none")
         high, low = columns["high"].tolist(), columns["low"].tolist()
         for number in zip(high, low, columns["lengths"].tolist(), strict=True):
             table._number(number)
@@ -61,6 +87,11 @@ class Routes:
         beyond = last >= (1 << 32 + LENGTH_BITS if family == 4 else len(high))
         if beyond or not len(table.origins) == len(table.states) == count:
             raise ArgumentError("columns of different length, or without their prefixes")
+        prefixes = table.keys >> np.uint64(PEER_BITS)
+        sizes = prefixes & np.uint64((1 << LENGTH_BITS) - 1) if family == 4 else columns["lengths"]
+        host = prefixes >> np.uint64(LENGTH_BITS) << sizes.clip(0, IPV4_BITS) if family == 4 else sizes[:0]
+        if (sizes > (IPV4_BITS if family == 4 else 128)).any() or (host & np.uint64(0xFFFFFFFF) != 0).any():
+            raise ArgumentError("prefixes that are none")
         return table
 
     def columns(self) -> dict[str, npt.NDArray[Any]]:
@@ -106,60 +137,61 @@ class Routes:
         numbers: U8 = np.array([self._number(key) for key in found], np.uint64)
         return numbers[place] if len(numbers) else numbers
 
-    def put(self, routes: RouteBatch, states: npt.NDArray[np.uint8], peers: Any) -> npt.NDArray[np.int64]:
+    def put(self, routes: RouteBatch, states: npt.NDArray[np.uint8], peers: Any) -> Changes:
         """Take routes with their states in their order: of one peer and prefix the last stays.
 
-        Rows (row, old state, old origin), int64 [n, 3], of what became, is or was invalid.
+        What became, is or was invalid on the way is told of each, in the order of the batch.
         """
         keys = self._prefix_numbers(routes) << np.uint64(PEER_BITS) | np.asarray(peers, np.uint64)
         order = np.argsort(keys, kind="stable")
-        last = np.ones(len(order), np.bool_)
-        last[:-1] = keys[order][1:] != keys[order][:-1]
-        picked = order[last]
-        keys, states, origins = keys[picked], states[picked], routes.origins[picked]
-        at = np.searchsorted(self.keys, keys)
+        keys, states, origins = keys[order], states[order], routes.origins[order]
+        first = np.ones(len(order), np.bool_)
+        first[1:] = keys[1:] != keys[:-1]
+        last = np.roll(first, -1)
+        at = np.searchsorted(self.keys, keys[last])
         there = at < len(self.keys)
-        there[there] = self.keys[at[there]] == keys[there]
-        fresh = ~there & (states != GONE)
+        there[there] = self.keys[at[there]] == keys[last][there]
+        fresh = ~there & (states[last] != GONE)
+        if len(self.keys) + int(fresh.sum()) > MAX_ROUTES:
+            raise ArgumentError(f"more than {MAX_ROUTES:,} routes of all peers")
+        # before each: what the batch said last of the same route, what was known before the batch
+        old_states, old_origins = np.roll(states, 1), np.roll(origins, 1)
+        old_states[first], old_origins[first] = GONE, 0
+        begins = np.flatnonzero(first)[there]
+        old_states[begins], old_origins[begins] = self.states[at[there]], self.origins[at[there]]
+        # a route that is gone keeps its origin, to tell who comes back
+        origins = np.where(states == GONE, old_origins, origins)
         if fresh.any():
-            if len(self.keys) + int(fresh.sum()) > MAX_ROUTES:
-                raise ArgumentError(f"more than {MAX_ROUTES:,} routes of all peers")
             where = at[fresh]
-            self.keys = np.insert(self.keys, where, keys[fresh])
+            self.keys = np.insert(self.keys, where, keys[last][fresh])
             self.origins = np.insert(self.origins, where, 0)
             self.states = np.insert(self.states, where, GONE)
-        known = there | fresh
-        rows = np.searchsorted(self.keys, keys[known])
-        old_states, old_origins = self.states[rows], self.origins[rows]
-        self.states[rows] = states[known]
-        # a route that is gone keeps its origin, to tell who comes back
-        self.origins[rows] = np.where(states[known] == GONE, old_origins, origins[known])
-        return self._changed(rows, old_states, old_origins)
+        kept = np.flatnonzero(last)[there | fresh]
+        rows = np.searchsorted(self.keys, keys[kept])
+        self.states[rows], self.origins[rows] = states[kept], origins[kept]
+        return Changes(keys, old_states, old_origins, states, origins, order).touched()
 
-    def judge(self, rows: npt.NDArray[np.int64], states: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
+    def judge(self, rows: npt.NDArray[np.int64], states: npt.NDArray[np.uint8]) -> Changes:
         """Other states of rows, as ``put`` tells them."""
-        old_states, old_origins = self.states[rows], self.origins[rows]
+        old_states, origins = self.states[rows], self.origins[rows]
         self.states[rows] = states
-        return self._changed(rows, old_states, old_origins)
+        return Changes(self.keys[rows], old_states, origins, states, origins, np.arange(len(rows))).touched()
 
-    def drop(self, peers: list[int]) -> npt.NDArray[np.int64]:
+    def drop(self, peers: list[int]) -> Changes:
         """All routes of some peers are gone, as ``put`` tells it."""
         mine = np.isin(self.keys & np.uint64((1 << PEER_BITS) - 1), np.array(peers, np.uint64))
         rows = np.flatnonzero(mine & (self.states != GONE))
         return self.judge(rows, np.full(len(rows), GONE, np.uint8))
 
-    def _changed(self, rows: Any, old_states: Any, old_origins: Any) -> npt.NDArray[np.int64]:
-        now = self.states[rows]
-        differs = (now != old_states) | (self.origins[rows] != old_origins)
-        touched = differs & ((now == State.INVALID) | (old_states == State.INVALID))
-        return np.stack([rows[touched], old_states[touched], old_origins[touched]], axis=1).astype(np.int64)
+    def prefix_of(self, number: int) -> tuple[int, int]:
+        """Address and length of a prefix by its number, a key without its peer.
 
-    def key(self, row: int) -> tuple[int, int, int]:
-        """Address, length, and the number of the peer of a row."""
-        number, peer = divmod(int(self.keys[row]), 1 << PEER_BITS)
+        >>> Routes(4).prefix_of(1 << 6 | 32)
+        (1, 32)
+        """
         if self.family == 4:
-            return number >> LENGTH_BITS, number & (1 << LENGTH_BITS) - 1, peer
-        return self._high[number] << 64 | self._low[number], self._lengths[number], peer
+            return number >> LENGTH_BITS, number & (1 << LENGTH_BITS) - 1
+        return self._high[number] << 64 | self._low[number], self._lengths[number]
 
     def routes(self, rows: npt.NDArray[np.int64] | None = None) -> RouteBatch:
         """The routes of rows, or all, in their order."""

@@ -5,7 +5,9 @@ import json
 import struct
 import subprocess
 import sys
+import tempfile
 import threading
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -13,6 +15,7 @@ from hypothesis import strategies as st
 
 from rov import ArgumentError, Prefix, Snapshot, State, Vrp, VrpIndex
 from rov.cli import main
+from rov.cli.watch import _Session
 from rov.live.bmp import MAX_MESSAGE, Bmp, PeerDown
 from rov.live.monitor import Monitor, Update
 from rov.live.ris import updates_of
@@ -76,11 +79,23 @@ def test_alerts_add_up_to_what_is_invalid(steps):
             check(monitor.drop("192.0.2.1", 64601, 9))
 
 
+def test_what_comes_and_goes_within_a_batch_is_told():
+    """An announcement that turns invalid and is withdrawn at once was there, if for a second."""
+    monitor = Monitor(index([Vrp(PREFIXES[0], 8, 1)]))
+    steps = [(1, 1), (2, 2), (None, 3), (1, 4), (2, 5), (1, 6)]
+    for prefix in (PREFIXES[1], PREFIXES[3]):
+        alerts = monitor.take([Update(prefix, origin, PEERS[0], time) for origin, time in steps])
+        told = [(one.event, one.origin, one.time, one.state) for one in alerts]
+        assert told == ([
+            ("invalid", 1, 1, "invalid"), ("cleared", 1, 2, "gone"), ("invalid", 2, 2, "invalid"),
+            ("cleared", 2, 3, "gone"), ("invalid", 1, 4, "invalid"), ("cleared", 1, 5, "gone"),
+            ("invalid", 2, 5, "invalid"), ("cleared", 2, 6, "gone"), ("invalid", 1, 6, "invalid"),
+        ] if prefix.family == 4 else [])  # fmt: skip
+    assert (monitor.invalid, len(monitor)) == (1, 2)
+
+
 @given(UPDATES, VRPS, VRPS)
 def test_a_restart_goes_on_from_there(updates, vrps, other):
-    import tempfile
-    from pathlib import Path
-
     monitor = Monitor(index(vrps))
     monitor.take(updates)
     with tempfile.TemporaryDirectory() as directory:
@@ -130,6 +145,76 @@ def test_bmp_in_whatever_pieces():
 def test_what_is_no_bmp(octets):
     with pytest.raises(ArgumentError, match="BMP"):
         Bmp().receive_data(octets)
+
+
+def opened(*add_path, extended=False):
+    """An OPEN (RFC 4271 §4.2) with the capability of RFC 7911 §4; extended: as RFC 9072 has it."""
+    value = b"".join(struct.pack(">HBB", *row) for row in add_path)
+    capability = struct.pack(">BBI", 65, 4, 64601) + struct.pack(">BB", 69, len(value)) + value
+    if extended:
+        options = struct.pack(">BBH", 255, 255, len(capability) + 3) + struct.pack(">BH", 2, len(capability))
+    else:
+        options = struct.pack(">BBB", len(capability) + 2, 2, len(capability))
+    return mrt.message(struct.pack(">BHHI", 4, 23456, 0, 7) + options + capability, 1)
+
+
+def peer_up(sent, received):
+    return bytes(20) + sent + received
+
+
+def with_id(number, text):
+    return number.to_bytes(4, "big") + mrt.prefix(text)
+
+
+RECEIVE, SEND, BOTH = 1, 2, 3
+
+
+@pytest.mark.parametrize("extended", [False, True])
+@pytest.mark.parametrize(
+    ("sent", "received", "ids"),
+    [
+        ([(1, 1, RECEIVE)], [(1, 1, SEND)], True),
+        ([(2, 1, BOTH), (1, 1, BOTH)], [(1, 1, BOTH)], True),
+        ([(1, 1, SEND)], [(1, 1, RECEIVE)], False),
+        ([(1, 1, RECEIVE)], [(2, 1, SEND)], False),
+        ([(1, 2, RECEIVE)], [(1, 2, SEND)], False),
+        ([], [(1, 1, SEND)], False),
+    ],
+)
+def test_bmp_of_a_peer_with_add_path(sent, received, ids, extended):
+    """RFC 7854 §4.10: the OPENs of the Peer Up say how its prefixes are written (RFC 7911 §4)."""
+    monitor, session = Monitor(index([Vrp(PREFIXES[0], 8, 3333)])), _Session()
+    octets = bmp(3, peer_up(opened(*sent, extended=extended), opened(*received, extended=extended)))
+    # 0.0.0.1/0 and so on would be sound without ids, too
+    announced = [with_id(n, f"1.{n}.0.0/16") if ids else mrt.prefix(f"1.{n}.0.0/16") for n in (1, 2)]
+    octets += bmp(0, mrt.message(mrt.update(b"".join(announced), mrt.path(64601, 666))))
+    alerts = session.take(monitor, octets, 7)
+    assert [(one.event, one.prefix) for one in alerts] == [
+        ("invalid", "1.1.0.0/16"),
+        ("invalid", "1.2.0.0/16"),
+    ]
+    if ids:
+        # a second path of the same prefix; the first goes, and the route stays
+        more = mrt.update(with_id(9, "1.1.0.0/16"), mrt.path(64601, 666))
+        less = mrt.update(withdrawn=with_id(1, "1.1.0.0/16"))
+        assert session.take(monitor, bmp(0, mrt.message(more)) + bmp(0, mrt.message(less)), 8) == []
+        gone = mrt.update(withdrawn=with_id(9, "1.1.0.0/16"))
+        (one,) = session.take(monitor, bmp(0, mrt.message(gone)), 9)
+        assert (one.event, one.prefix, one.state) == ("cleared", "1.1.0.0/16", "gone")
+    # another session has its own OPENs
+    plain = bmp(2, b"\1") + bmp(3, peer_up(opened(), opened()))
+    plain += bmp(0, mrt.message(mrt.update(mrt.prefix("1.3.0.0/16"), mrt.path(64601, 666))))
+    assert session.take(monitor, plain, 9)[-1].prefix == "1.3.0.0/16"
+
+
+def test_bmp_with_path_ids_of_one_family_only():
+    """An UPDATE for both families (RFC 7606 §5.1 warns of it) is read as two."""
+    monitor, session = Monitor(index([Vrp(one, 32, 3333) for one in (PREFIXES[0], PREFIXES[3])])), _Session()
+    octets = bmp(3, peer_up(opened((2, 1, RECEIVE)), opened((2, 1, SEND))))
+    reach = mrt.mp_reach(2, 1, with_id(5, "2001:db8:1::/48"))
+    octets += bmp(0, mrt.message(mrt.update(mrt.prefix("1.1.0.0/16"), mrt.path(64601, 666) + reach)))
+    assert [one.prefix for one in session.take(monitor, octets, 7)] == ["1.1.0.0/16", "2001:db8:1::/48"]
+    assert not session.reader.parser.counts()["bad"]
 
 
 def test_adj_rib_out_is_passed_over():
