@@ -1,9 +1,9 @@
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 # The verdicts on several routes at once: leaves are read into registers and turned into columns, on which
-# each comparison of matched_inline and verdict is one instruction. Eight at once where the processor has AVX2,
-# which is asked at import; four at once in vectors of gcc and clang, which are there on every x86-64 (SSE2)
-# and aarch64; elsewhere all routes are left to be judged one by one.
+# each comparison of matched_inline and verdict is one instruction. Eight at once where the processor has
+# AVX2, which is asked at import; four at once in vectors of gcc and clang, which are there on every x86-64
+# (SSE2) and aarch64; elsewhere all routes are left to be judged one by one.
 cdef extern from *:
     """
     #include <stdint.h>

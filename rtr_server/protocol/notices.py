@@ -11,12 +11,15 @@ from rtr_server.protocol.source import Source
 
 __all__ = ["Notices"]
 
+SERIALS = 1 << 32
+"""Serials are counted modulo this (RFC 1982, RFC 8210 §2)."""
+
 
 class Notices:
     """What one router has been told of. ``news``: something may be new since then.
 
-    ``named``: the session id of a query that could not be answered for want of data, None if there is none;
-    ``interval``: seconds between two notices.
+    ``named``: session id and serial of a query that could not be answered for want of data, None if there is
+    none; ``interval``: seconds between two notices.
 
     >>> from rtr_server.cache.history import History
     >>> from rov import Snapshot
@@ -33,7 +36,7 @@ class Notices:
         self._interval = interval
         self._told: tuple[int, int] | None = None
         self._at: float | None = None
-        self.named: int | None = None
+        self.named: tuple[int, int] | None = None
         self.news = False
 
     def responded(self, session_id: int, serial: int) -> None:
@@ -57,9 +60,13 @@ class Notices:
         self.news = False
         self._told = (state.session_id, state.serial)
         self._at = now
-        # The id that the router knows, even if it is not ours: its next query finds that out.
-        known = self.named if session_id is None else session_id
-        return SerialNotify(version, state.session_id if known is None else known, state.serial)
+        if session_id is None and self.named is not None:
+            # The id that the router knows, even if it is not ours: its next query finds that out. It asks
+            # only if the serial is another than its own, which may be the same number in another life.
+            known, asked = self.named
+            same = known != state.session_id and asked == state.serial
+            return SerialNotify(version, known, (asked + 1) % SERIALS if same else state.serial)
+        return SerialNotify(version, state.session_id if session_id is None else session_id, state.serial)
 
     def _unseen(self, version: int, serial: int | None) -> bool:
         """Whether all that changed since the serial is payload that the version cannot carry."""

@@ -281,7 +281,7 @@ class CacheSession:
         else:
             self._emit(QueryReceived(Kind.FULL))
         if not self._source.ready():
-            self._notices.named = query.session_id if isinstance(query, SerialQuery) else None
+            self._notices.named = (query.session_id, query.serial) if isinstance(query, SerialQuery) else None
             self._send_error(header.version, ErrorCode.NO_DATA_AVAILABLE, "no data available", pdu)
         elif isinstance(query, SerialQuery):
             self._answer_serial(query, pdu)

@@ -585,14 +585,18 @@ def test_states_are_all_reached():
 
 
 @pytest.mark.parametrize("version", [0, 1, 2])
-def test_a_notify_after_no_data_carries_the_id_that_the_router_named(version):
-    """Another one would be corrupt data to it (RFC 8210 §5.1); its next query learns of the new id."""
+@pytest.mark.parametrize(("serial", "told"), [(5, FIRST), (FIRST, FIRST + 1)])
+def test_a_notify_after_no_data_carries_the_id_that_the_router_named(version, serial, told):
+    """Another one would be corrupt data to it (RFC 8210 §5.1); its next query learns of the new id.
+
+    It asks only if the serial is not the one that it has, which may be that of two lives.
+    """
     history = make_history(ready=False)
     session, old = fresh(history), 999
-    assert pdus(send(session, SerialQuery(version, old, 5)))[0].code == 2
+    assert pdus(send(session, SerialQuery(version, old, serial)))[0].code == 2
     history.update(Snapshot.from_vrps(BASE, [], [KEY]), 0.0)
     session.notify(20.0)
-    assert pdus(flush(session)) == [SerialNotify(version, old, FIRST)]
+    assert pdus(flush(session)) == [SerialNotify(version, old, told)]
     kinds = [type(pdu).__name__ for pdu in pdus(send(session, SerialQuery(version, old, 5)))]
     assert kinds == ["CacheReset"]
     assert pdus(send(session, ResetQuery(version)))[0].session_id == IDS[version]
