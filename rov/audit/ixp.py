@@ -15,7 +15,7 @@ from rov.audit.impact import IMPACT_WORDS, impact
 from rov.audit.nesting import words
 from rov.audit.schemas import Schema
 from rov.audit.tables import arrow, prefix_texts, taken
-from rov.audit.verdicts import REASON_WORDS, Judged, Verdicts
+from rov.audit.verdicts import REASON_WORDS, STATE_WORDS, Judged, Verdicts
 from rov.errors import ArgumentError
 from rov.rib import Dump, Peer, Ragged
 from rov.types import MAX_ASN, Prefix, State
@@ -130,10 +130,7 @@ def passed_on(
         unmarked[family].append(np.unique(pairs[bad & ~marked]))
         chosen = np.flatnonzero(bad | (inside[family][given.rows] >= 0))
         found += len(chosen)
-        listed += [
-            Entry(family, int(given.rows[at]), int(of_entry[at]), bool(marked[at]), *_with(given, at))
-            for at in chosen[: MAX_LISTED - len(listed)].tolist()
-        ]
+        listed += _listed(given, chosen[: MAX_LISTED - len(listed)], of_entry, marked)
     return Passed(
         verdicts, sessions.peers(), _joined(carried), _joined(unmarked), blocks, inside, listed, found
     )
@@ -220,20 +217,35 @@ def _any(column: Ragged, hits: Bools) -> Bools:
     return found
 
 
-def _with(given: Entries, at: int) -> tuple[list[int], list[str]]:
-    """The path of an entry, and its communities as texts."""
-    place = int(given.paths_at[at])
-    paths, attributes = given.attributes.paths, given.attributes
-    path = paths.asns[paths.offsets[place] : paths.offsets[place + 1]].tolist()
-    plain = [f"{value >> 16}:{value & 0xFFFF}" for value in _row_of(attributes.communities, place)]
-    large = [":".join(map(str, row)) for row in _row_of(attributes.large_communities, place)]
-    return path, plain + large
+def _listed(given: Entries, at: Pairs, sessions: Pairs, marked: Bools) -> list[Entry]:
+    """Some entries of a batch, with their paths, and their communities as texts."""
+    family, attributes = given.batch.routes.family, given.attributes
+    places = given.paths_at[at]
+    paths = attributes.paths
+    ends = zip(paths.offsets[places].tolist(), paths.offsets[places + 1].tolist(), strict=True)
+    plain = _rows_of(attributes.communities, places)
+    large = _rows_of(attributes.large_communities, places)
+    columns = zip(
+        given.rows[at].tolist(), sessions[at].tolist(), marked[at].tolist(), ends, plain, large, strict=True
+    )
+    return [
+        Entry(
+            family,
+            row,
+            session,
+            mark,
+            paths.asns[first:end].tolist(),
+            [f"{value >> 16}:{value & 0xFFFF}" for value in few]
+            + [":".join(map(str, more)) for more in wide],
+        )
+        for row, session, mark, (first, end), few, wide in columns
+    ]
 
 
-def _row_of(column: Ragged, place: int) -> list[Any]:
-    """The values of a row, most of which have none."""
-    first, end = column.offsets[place], column.offsets[place + 1]
-    return column.values[first:end].tolist() if first < end else []
+def _rows_of(column: Ragged, places: npt.NDArray[np.uint32]) -> list[list[Any]]:
+    """The values of some rows, most of which have none."""
+    ends = zip(column.offsets[places].tolist(), column.offsets[places + 1].tolist(), strict=True)
+    return [column.values[first:end].tolist() if first < end else [] for first, end in ends]
 
 
 class Invalid(NamedTuple):
@@ -291,8 +303,28 @@ def verify_table(passed: Passed, names: dict[int, str] | None = None) -> pa.Tabl
     """
     known = invalid_routes(as_kind(passed, Passed, "passed").verdicts)
     by_asn = as_optional(names, dict, "names") or {}
-    prefixes = _prefixes(passed)
-    rows = [_row(passed, entry, known, by_asn, prefixes) for entry in passed.listed]
+    routes, addresses = _routes(passed), [address_of(session) for session in passed.sessions]
+    lans = {row: str(lan) for row, lan in enumerate(passed.lans)}
+    rows = []
+    for entry in passed.listed:
+        invalid, asn = known.get((entry.family, entry.row)), passed.sessions[entry.session].asn
+        prefix, origin, status, reason, lan = routes[entry.family, entry.row]
+        rows.append(
+            {
+                "prefix": prefix,
+                "origin": origin or None,
+                "status": "invalid_expected" if invalid and entry.marked else status,
+                "reason": reason,
+                "peer": addresses[entry.session],
+                "peer_as": asn,
+                "member": by_asn.get(asn),
+                "as_path": entry.path,
+                "communities": entry.communities,
+                "class": invalid.impact if invalid else None,
+                "vrps": invalid.vrps if invalid else [],
+                "peering_lan": lans.get(lan),
+            }
+        )
     rows.sort(key=lambda row: (row["status"] != "invalid", row["peer_as"], row["peer"] or "", row["prefix"]))
     pyarrow = arrow()
     text, number = pyarrow.string(), pyarrow.uint32()
@@ -314,39 +346,21 @@ def verify_table(passed: Passed, names: dict[int, str] | None = None) -> pa.Tabl
     return table
 
 
-def _prefixes(passed: Passed) -> dict[tuple[int, int], str]:
-    """The prefixes of all listed entries by family and row."""
-    found: dict[tuple[int, int], str] = {}
+def _routes(passed: Passed) -> dict[tuple[int, int], tuple[str, int, str, str, int]]:
+    """Prefix, origin, state, reason and LAN of all listed entries by family and row."""
+    found: dict[tuple[int, int], tuple[str, int, str, str, int]] = {}
     for judged in passed.verdicts.families():
-        rows = sorted({entry.row for entry in passed.listed if entry.family == judged.family})
-        texts = prefix_texts(judged.routes.take(np.array(rows, np.int64)))
-        found |= {(judged.family, row): text for row, text in zip(rows, texts, strict=True)}
+        rows = np.array(sorted({e.row for e in passed.listed if e.family == judged.family}), np.int64)
+        part = taken(judged, rows)
+        columns = zip(
+            rows.tolist(),
+            prefix_texts(part.routes),
+            part.routes.origins.tolist(),
+            part.states.tolist(),
+            part.reasons.tolist(),
+            passed.inside[judged.family][rows].tolist(),
+            strict=True,
+        )
+        for row, prefix, origin, state, reason, lan in columns:
+            found[judged.family, row] = prefix, origin, STATE_WORDS[state], REASON_WORDS[reason], lan
     return found
-
-
-def _row(
-    passed: Passed,
-    entry: Entry,
-    known: Mapping[tuple[int, int], Invalid],
-    names: Mapping[int, str],
-    prefixes: Mapping[tuple[int, int], str],
-) -> dict[str, Any]:
-    judged = passed.verdicts.ipv4 if entry.family == 4 else passed.verdicts.ipv6
-    session = passed.sessions[entry.session]
-    lan = int(passed.inside[entry.family][entry.row])
-    invalid = known.get((entry.family, entry.row))
-    status = State(int(judged.states[entry.row])).label
-    return {
-        "prefix": prefixes[entry.family, entry.row],
-        "origin": int(judged.routes.origins[entry.row]) or None,
-        "status": "invalid_expected" if invalid and entry.marked else status,
-        "reason": REASON_WORDS[judged.reasons[entry.row]],
-        "peer": address_of(session),
-        "peer_as": session.asn,
-        "member": names.get(session.asn),
-        "as_path": entry.path,
-        "communities": entry.communities,
-        "class": invalid.impact if invalid else None,
-        "vrps": invalid.vrps if invalid else [],
-        "peering_lan": str(passed.lans[lan]) if lan >= 0 else None,
-    }

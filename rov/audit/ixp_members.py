@@ -15,12 +15,15 @@ from rov.audit.schemas import Schema
 from rov.audit.tables import arrow
 from rov.audit.verdicts import REASON_WORDS
 from rov.reference.ixf import Exchange
-from rov.types import as_asn
+from rov.types import State, as_asn
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 MEMBERS = Schema("rov.ixp.members/1", "members_table")
+
+ROW = 0xFFFFFFFF
+"""The part of a carried pair that says which row of the Verdicts it is."""
 
 LINES = 20
 """Routes that a letter names."""
@@ -101,9 +104,9 @@ def _by_asn(passed: Passed, of: Mapping[int, Pairs]) -> defaultdict[int, dict[in
     asns = np.array([session.asn for session in passed.sessions], np.int64)
     found: defaultdict[int, dict[int, Pairs]] = defaultdict(dict)
     for family, pairs in of.items():
-        keys = np.unique(asns[pairs >> 32] << 32 | (pairs & 0xFFFFFFFF))
+        keys = np.unique(asns[pairs >> 32] << 32 | (pairs & ROW))
         numbers, starts = np.unique(keys >> 32, return_index=True)
-        parts = np.split(keys & 0xFFFFFFFF, starts[1:])
+        parts = np.split(keys & ROW, starts[1:])
         for asn, part in zip(numbers.tolist(), parts[: len(numbers)], strict=True):
             found[asn][family] = part
     return found
@@ -130,13 +133,14 @@ def member_fixes(passed: Passed) -> dict[int, list[Invalid]]:
     >>> member_fixes(passed_on(verdicts, []))
     {}
     """
-    known = invalid_routes(as_kind(passed, Passed, "passed").verdicts)
+    verdicts = as_kind(passed, Passed, "passed").verdicts
+    known = invalid_routes(verdicts)
+    invalid: dict[int, Any] = {judged.family: judged.having(State.INVALID) for judged in verdicts.families()}
+    carried = {family: pairs[invalid[family][pairs & ROW]] for family, pairs in passed.carried.items()}
     found: dict[int, list[Invalid]] = {}
-    for asn, by_family in _by_asn(passed, passed.carried).items():
+    for asn, by_family in _by_asn(passed, carried).items():
         for family, rows in by_family.items():
-            mine = [known[family, row] for row in rows.tolist() if (family, row) in known]
-            if mine:
-                found.setdefault(asn, []).extend(mine)
+            found.setdefault(asn, []).extend(known[family, row] for row in rows.tolist())
     return found
 
 
@@ -161,8 +165,9 @@ def top_fix(routes: Sequence[Invalid]) -> str | None:
     """
     if not routes:
         return None
-    (reason, vrp), count = Counter((route.reason, _in_the_way(route)) for route in routes).most_common(1)[0]
-    first = next(route for route in routes if (route.reason, _in_the_way(route)) == (reason, vrp))
+    found = [(route.reason, _in_the_way(route)) for route in routes]
+    (reason, vrp), count = Counter(found).most_common(1)[0]
+    first = routes[found.index((reason, vrp))]
     number = f"{count:,} routes" if count > 1 else "1 route"
     return f"{number} ({first.prefix}{', ...' if count > 1 else ''}): {_WHY[reason].format(vrp=vrp)}"
 

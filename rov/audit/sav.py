@@ -7,6 +7,7 @@ strict is what strict uRPF (RFC 3704 §2.2) lets in, EFP-A and EFP-B are the alg
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from itertools import repeat
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -134,9 +135,9 @@ def bar_sav(learnt: Learnt, snapshot: Snapshot) -> list[List]:
         own = {route.prefix: Cause("bgp", 0) for route in heard if not route.origin}
         for origin in sorted(members & learnt.elsewhere.keys()):
             own |= dict.fromkeys(learnt.elsewhere[origin], Cause("bgp", origin))
-        for key, cause in _of_roas(members, snapshot).items():
-            own[key] = Cause("both", own[key].asn or cause.asn) if key in own else cause
-        lists.append(own)
+        of_roas = _of_roas(members, snapshot)
+        both = {key: Cause("both", own[key].asn or of_roas[key].asn) for key in own.keys() & of_roas.keys()}
+        lists.append(own | of_roas | both)
     return lists
 
 
@@ -158,10 +159,16 @@ def _attested(snapshot: Snapshot) -> Pairs:
 def _of_roas(members: frozenset[int], snapshot: Snapshot) -> List:
     """The prefixes of the VRPs of some ASes; AS 0 authorises nobody."""
     wanted = np.array(sorted(members - {0}), np.uint32)
+    causes = {asn: Cause("roa", asn) for asn in wanted.tolist()}
     found: List = {}
     for columns in (snapshot.ipv4, snapshot.ipv6):
-        for vrp in columns.take(np.isin(columns.asn, wanted)).vrps():
-            found[vrp.prefix.family, vrp.prefix.address, vrp.prefix.length] = Cause("roa", vrp.asn)
+        own = columns.take(np.isin(columns.asn, wanted))
+        numbers = own.address.tolist()
+        if own.family == 6:
+            numbers = [high << 64 | low for high, low in numbers]
+        keys = zip(repeat(own.family), numbers, own.length.tolist())
+        # a million of them: no Prefix and no Vrp is made
+        found |= zip(keys, map(causes.__getitem__, own.asn.tolist()), strict=True)
     return found
 
 
@@ -179,6 +186,7 @@ def sav_table(
     an interface that no route tells of, such as that of the link. via_asn is the AS that originates it,
     null: none. ArgumentError: no such algorithm, a name in also that no interface has.
 
+    >>> from rov.audit.sav_heard import Heard
     >>> learnt = Learnt((frozenset({Heard((4, 1 << 24, 8), 64496, 1)}),), (frozenset({64496}),),
     ...                 (frozenset(),), {64496: frozenset({(4, 1 << 24, 8)})})
     >>> sav_table(learnt, [Interface("eth1")], "efp-a", Snapshot.empty()).to_pylist()
