@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from rov._checks import as_kind, as_optional
 from rov.audit.bogons import Bogon, administrative, full
-from rov.audit.entries import Entries, entries, finders
+from rov.audit.entries import Entries, distinct, entries, finders
 from rov.reference import Delegations
 from rov.reference.special import special_asns
 from rov.rib import Dump, RouteTable
@@ -51,7 +51,7 @@ def _pairs(found: Entries, bad: npt.NDArray[np.bool_], origins: npt.NDArray[np.u
     at = np.flatnonzero(bad)
     of = np.searchsorted(paths.offsets, at, "right") - 1
     # an AS that stands several times in a path counts once
-    once = np.unique(of.astype(np.uint64) << WORD | paths.asns[at])
+    once = distinct(of.astype(np.uint64) << WORD | paths.asns[at])
     ends = np.searchsorted(once, np.arange(len(paths) + 1, dtype=np.uint64) << WORD)
     counts = np.diff(ends)[found.paths_at]
     places = np.repeat(ends[found.paths_at] - np.cumsum(counts) + counts, counts) + np.arange(counts.sum())

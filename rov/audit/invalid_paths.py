@@ -8,7 +8,7 @@ import numpy as np
 
 from rov._checks import as_kind
 from rov.aspa import PathBatch
-from rov.audit.entries import entries, finders
+from rov.audit.entries import distinct, entries, finders
 from rov.audit.verdicts import Verdicts
 from rov.rib import Dump
 from rov.types import State, as_asn
@@ -43,7 +43,7 @@ def invalid_paths(dumps: Iterable[Dump], verdicts: Verdicts, neighbor: int | Non
         family = found.batch.routes.family
         found = found.take(invalid[family][found.rows])
         # most peers of one route have paths of their own: what is left to Python is each of these once
-        pairs = np.unique(found.rows << 32 | found.paths_at)
+        pairs = distinct(found.rows << 32 | found.paths_at)
         paths = _Paths(found.attributes.paths)
         for row, place in zip((pairs >> 32).tolist(), (pairs & 0xFFFFFFFF).tolist(), strict=True):
             seen.setdefault((family, row), set()).add(paths.at(place))

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from rov._checks import as_kind, as_optional, as_rows, shown
 from rov.audit.covering import covering_column
-from rov.audit.entries import Entries, entries, finders
+from rov.audit.entries import Entries, distinct, entries, finders
 from rov.audit.impact import IMPACT_WORDS, impact
 from rov.audit.nesting import words
 from rov.audit.schemas import Schema
@@ -126,8 +126,8 @@ def passed_on(
         pairs = of_entry << 32 | given.rows
         marked = _marked(given, wanted)[given.paths_at]
         bad = invalid[family][given.rows]
-        carried[family].append(np.unique(pairs))
-        unmarked[family].append(np.unique(pairs[bad & ~marked]))
+        carried[family].append(distinct(pairs))
+        unmarked[family].append(distinct(pairs[bad & ~marked]))
         chosen = np.flatnonzero(bad | (inside[family][given.rows] >= 0))
         found += len(chosen)
         listed += _listed(given, chosen[: MAX_LISTED - len(listed)], of_entry, marked)
@@ -179,7 +179,7 @@ def address_of(peer: Peer) -> str | None:
 
 def _joined(parts: Mapping[int, list[Pairs]]) -> dict[int, Pairs]:
     return {
-        family: np.unique(np.concatenate([np.empty(0, np.int64), *pairs])) for family, pairs in parts.items()
+        family: distinct(np.concatenate([np.empty(0, np.int64), *pairs])) for family, pairs in parts.items()
     }
 
 

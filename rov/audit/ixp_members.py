@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rov._checks import as_kind, as_optional, as_rows
+from rov.audit.entries import distinct
 from rov.audit.ixp import Invalid, Pairs, Passed, invalid_routes
 from rov.audit.manrs import Thresholds, scores
 from rov.audit.schemas import Schema
@@ -104,7 +105,7 @@ def _by_asn(passed: Passed, of: Mapping[int, Pairs]) -> defaultdict[int, dict[in
     asns = np.array([session.asn for session in passed.sessions], np.int64)
     found: defaultdict[int, dict[int, Pairs]] = defaultdict(dict)
     for family, pairs in of.items():
-        keys = np.unique(asns[pairs >> 32] << 32 | (pairs & ROW))
+        keys = distinct(asns[pairs >> 32] << 32 | (pairs & ROW))
         numbers, starts = np.unique(keys >> 32, return_index=True)
         parts = np.split(keys & ROW, starts[1:])
         for asn, part in zip(numbers.tolist(), parts[: len(numbers)], strict=True):

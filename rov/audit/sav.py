@@ -19,7 +19,7 @@ from rov.audit.schemas import Schema
 from rov.audit.tables import arrow
 from rov.errors import ArgumentError
 from rov.snapshot import Snapshot
-from rov.types import Prefix
+from rov.types import Family, Prefix
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -133,8 +133,8 @@ def bar_sav(learnt: Learnt, snapshot: Snapshot) -> list[List]:
     for heard, neighbors, edges in zip(learnt.heard, learnt.neighbors, learnt.edges, strict=True):
         members = cone(neighbors, attested | edges) | {route.origin for route in heard} - {0}
         own = {route.prefix: Cause("bgp", 0) for route in heard if not route.origin}
-        for origin in sorted(members & learnt.elsewhere.keys()):
-            own |= dict.fromkeys(learnt.elsewhere[origin], Cause("bgp", origin))
+        causes = {asn: Cause("bgp", asn) for asn in members}
+        own |= {key: causes[origin] for key, origin in learnt.originated(members)}
         of_roas = _of_roas(members, snapshot)
         both = {key: Cause("both", own[key].asn or of_roas[key].asn) for key in own.keys() & of_roas.keys()}
         lists.append(own | of_roas | both)
@@ -208,11 +208,16 @@ def sav_table(
             raise ArgumentError(f"also {shown(name)}: expected one of {', '.join(lists) or 'no interface'}")
         lists[name].setdefault((prefix.family, prefix.address, prefix.length), Cause("local", 0))
     pyarrow = arrow()
-    ordered = {name: sorted(own.items()) for name, own in lists.items()}
-    names = [name for name, rows in ordered.items() for _ in rows]
-    texts = [text for rows in ordered.values() for text in _texts([key for key, _ in rows])]
-    sources = [cause.source for rows in ordered.values() for _, cause in rows]
-    asns = [cause.asn or None for rows in ordered.values() for _, cause in rows]
+    names: list[str] = []
+    texts: list[str] = []
+    causes: list[Cause] = []
+    for name, own in lists.items():
+        keys = _ordered(own)
+        names += [name] * len(keys)
+        texts += _texts(keys)
+        causes += map(own.__getitem__, keys)
+    sources = [cause.source for cause in causes]
+    asns = [cause.asn or None for cause in causes]
     table: pa.Table = pyarrow.table(
         {
             "interface": pyarrow.array(names, pyarrow.string()),
@@ -222,6 +227,16 @@ def sav_table(
         }
     )
     return table
+
+
+def _ordered(keys: Iterable[Key]) -> list[Key]:
+    """Prefixes in table order: as one number each, which sort much faster than tuples."""
+    numbers: dict[Family, list[int]] = {4: [], 6: []}
+    for family, address, length in keys:
+        numbers[family].append(address << 8 | length)
+    return [
+        (family, number >> 8, number & 0xFF) for family, rows in numbers.items() for number in sorted(rows)
+    ]
 
 
 def _texts(keys: list[Key]) -> list[str]:

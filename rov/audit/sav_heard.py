@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy.typing as npt
 from rov._checks import as_iterable, as_kind, as_rows, shown
 from rov._rows import asn_of
 from rov.aspa import PathBatch
+from rov.audit.entries import distinct
 from rov.audit.nesting import words
 from rov.errors import ArgumentError
 from rov.rib import Dump, Flag, Peer, RibBatch
@@ -94,6 +96,20 @@ class Learnt(NamedTuple):
     edges: tuple[frozenset[tuple[int, int]], ...]
     elsewhere: Mapping[int, frozenset[Key]]
 
+    def originated(self, members: AbstractSet[int]) -> list[tuple[Key, int]]:
+        """The prefixes that some ASes originate, on all interfaces, with their origin, by ascending origin.
+
+        >>> Learnt((), (), (), {1: frozenset({(4, 0, 8)}), 2: frozenset({(4, 0, 9)})}).originated({2, 3})
+        [((4, 0, 9), 2)]
+        """
+        if isinstance(self.elsewhere, _Elsewhere):
+            return self.elsewhere.of(members)
+        return [
+            (key, origin)
+            for origin in sorted(members & self.elsewhere.keys())
+            for key in self.elsewhere[origin]
+        ]
+
 
 def learn(dumps: Iterable[Dump], interfaces: Sequence[Interface]) -> Learnt:
     """Read what our router has heard (its Adj-RIBs-In): dumps in MRT, opened with their paths.
@@ -132,6 +148,12 @@ class _Elsewhere(Mapping[int, frozenset[Key]]):
         rows = slice(int(self._ends[at]), int(self._ends[at + 1]))
         return frozenset(_keys(*(column[rows] for column in self._columns[:-1])))
 
+    def of(self, origins: AbstractSet[int]) -> list[tuple[Key, int]]:
+        """The prefixes of some origins with their origin, all at once."""
+        rows = np.isin(self._columns[-1], np.array(sorted(origins), self._columns[-1].dtype))
+        *prefixes, found = (column[rows] for column in self._columns)
+        return [*zip(_keys(*prefixes), found.tolist(), strict=True)]
+
     def __iter__(self) -> Iterator[int]:
         return iter(self._origins.tolist())
 
@@ -168,7 +190,7 @@ class _Taking:
                 if interface.has(peer):
                     own = peers == number
                     self._neighbors[at].add(peer.asn)
-                    self._edges[at] |= _climbed(paths, np.unique(rows[own]))
+                    self._edges[at] |= _climbed(paths, distinct(rows[own]))
                     hops = (paths.offsets[1:] - paths.offsets[:-1])[rows[own]]
                     self._heard[at].append((*(column[own] for column in prefixes), hops, origins[own]))
 
@@ -194,7 +216,7 @@ def _climbed(paths: PathBatch, rows: npt.NDArray[np.uint32]) -> Pairs:
     rows = rows[~paths.as_sets[rows].astype(np.bool_)]
     at = _ranges(paths.offsets[rows].astype(np.int64), paths.offsets[rows + 1].astype(np.int64) - 1)
     provider, customer = paths.asns[at].astype(np.uint64), paths.asns[at + 1].astype(np.uint64)
-    pairs = np.unique((customer << np.uint64(32) | provider)[customer != provider])
+    pairs = distinct((customer << np.uint64(32) | provider)[customer != provider])
     return set(zip((pairs >> np.uint64(32)).tolist(), (pairs & np.uint64(0xFFFFFFFF)).tolist(), strict=True))
 
 
