@@ -61,14 +61,26 @@ AT_AS2 = ("--interface", "if1=AS1")
 SCENARIO_3 = [(P[1], (2, 1)), (P[2], (3, 1)), (P[3], (5, 1))]
 """RFC 8704 figure 3, at AS4: P1 came by the customer AS2, P2 by the customer AS3, P3 by the peer AS5."""
 
-SCENARIO_4 = [(P[1], (2, 1)), (P[3], (5, 1)), (P[4], (3,))]
-"""As figure 4: AS1 asks AS3 to export nothing, so that of AS1 nothing comes by AS3."""
+SCENARIO_4 = [(P[1], (3, 1)), (P[2], (3, 1)), (P[4], (2,))]
+"""RFC 8704 figure 4, at AS4: AS1 asks AS2 to export nothing, so that P1 and P2 come by AS3 only, and packets
+by AS2 as well. P4 is AS2's own."""
 
 
 def test_figure_1_feasible_paths_fail_and_enhanced_ones_work(lists):
     assert lists("strict", *SCENARIO_1, more=AT_AS2) == {"if1": {P[1]}}
     for algorithm in ("efp-a", "efp-b"):
         assert lists(algorithm, *SCENARIO_1, more=AT_AS2) == {"if1": {P[1], P[2]}}
+
+
+@pytest.mark.parametrize("preferred", ["the customer route", "the shorter path"])
+def test_figure_2_what_a_peer_prefers_does_not_matter(lists, preferred):
+    """AS1 prepends P2 to AS2 and P1 to AS3: whether AS3 sends its own route of P1 or has that of AS2."""
+    routes = [(P[1], (1,)), (P[2], (1, 1, 1)), (P[2], (3, 1))]
+    if preferred == "the customer route":
+        routes.append((P[1], (3, 1, 1, 1)))
+    interfaces = (*AT_AS2, "--interface", "if3=AS3")
+    for algorithm in ("efp-a", "efp-b"):
+        assert lists(algorithm, *routes, more=interfaces) == {"if1": {P[1], P[2]}, "if3": {P[1], P[2]}}
 
 
 def test_figure_3_all_prefixes_of_the_origin_on_both_interfaces(lists):
@@ -78,8 +90,8 @@ def test_figure_3_all_prefixes_of_the_origin_on_both_interfaces(lists):
 
 
 def test_figure_4_only_algorithm_b_lets_in_what_came_by_another_customer(lists):
-    assert lists("efp-a", *SCENARIO_4) == {"if2": {P[1], P[3]}, "if3": {P[4]}}
-    joint = {P[1], P[3], P[4]}
+    assert lists("efp-a", *SCENARIO_4) == {"if2": {P[4]}, "if3": {P[1], P[2]}}
+    joint = {P[1], P[2], P[4]}
     assert lists("efp-b", *SCENARIO_4) == {"if2": joint, "if3": joint}
 
 
@@ -89,13 +101,13 @@ def vrp(text, asn, most=None):
 
 
 def test_figure_4_aspas_and_roas_tell_what_no_route_does(lists):
-    """BAR-SAV: AS1 attests AS3 as provider, and has a ROA for P5, which it announces nowhere."""
+    """BAR-SAV: AS1 attests both as providers, and has a ROA for P5, which it announces nowhere."""
     snapshot = Snapshot.build(
         *(Snapshot.from_vrps([vrp(P[5], 1), vrp(P[6], 9), vrp("10.7.0.0/16", 0)]).ipv4, None),
         aspas=[Aspa(1, (2, 3)), Aspa(9, (8,)), Aspa(8, (0,))],
     )
     found = lists("bar-sav", *SCENARIO_4, snapshot=snapshot)
-    assert found == {"if2": {P[1], P[3], P[5]}, "if3": {P[1], P[3], P[4], P[5]}}
+    assert found == {"if2": {P[1], P[2], P[4], P[5]}, "if3": {P[1], P[2], P[5]}}
     assert lists("procedure-x", *SCENARIO_4, snapshot=snapshot) == {"if2": {P[5]}, "if3": {P[5]}}
 
 
