@@ -62,12 +62,9 @@ $(VENV)/.library-tools: $(BUILD_INPUT)
 run: build
 	$(BIN)/rtr-server serve $(if $(VRPS),--vrps '$(VRPS)',--synthetic) $(foreach at,$(LISTEN),--listen '$(at)') $(ARGS)
 
-# One file stays on one worker, so that each real data set is read once; tests/conftest.py says which files come
-# first, which xdist would otherwise sort by how many tests they have.
-SPREAD = -n $(JOBS) --dist loadfile --no-loadscope-reorder
-
+# One file stays on one worker, so that each real data set is read once.
 test: $(VENV)/.tools
-	$(BIN)/python -m pytest -rsfE $(SPREAD) $(TESTS)
+	$(BIN)/python -m pytest -rsfE -n $(JOBS) --dist loadfile $(TESTS)
 
 lint: $(VENV)/.tools
 	$(BIN)/ruff check $(PYTHON_SOURCES)
@@ -81,14 +78,14 @@ lint: $(VENV)/.tools
 define copy_to
 	mkdir -p $(1)
 	rm -rf $(addprefix $(1)/,$(COPIED)) $(1)/.venv/.built $(1)/.venv/.library-tools
-	tar -c --exclude=__pycache__ $(COPIED) | tar -x -C $(1)
+	cp -Rp $(COPIED) $(1)
 	rm -f $(1)/rov/*.so $(1)/rov/*.c
 endef
 
 debug-test:
 	$(call copy_to,build/debug)
 	ROV_DEBUG=1 $(MAKE) -C build/debug VENV=.venv .venv/.library-tools
-	cd build/debug && .venv/bin/python -m pytest -rsfE $(SPREAD) $(CHECKED_TESTS)
+	cd build/debug && .venv/bin/python -m pytest -rsfE -n $(JOBS) --dist loadfile $(CHECKED_TESTS)
 
 # The sanitizers' runtimes must be loaded before Python, which is built without them. Python keeps its own
 # memory to the end, so leaks are not reported. What was freed is kept in small measure: the fuzzer of the MRT
@@ -99,7 +96,7 @@ sanitize-test:
 	cd build/sanitize && \
 	LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" \
 	PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0:quarantine_size_mb=16 UBSAN_OPTIONS=print_stacktrace=1 \
-	.venv/bin/python -m pytest -rsfE $(SPREAD) tests/fuzz/test_fuzz_mrt.py $(CHECKED_TESTS)
+	.venv/bin/python -m pytest -rsfE -n $(JOBS) --dist loadfile tests/fuzz/test_fuzz_mrt.py $(CHECKED_TESTS)
 
 $(VENV)/.bench: $(BUILD_INPUT)
 	$(call install,.[test$(,)lint$(,)bench])

@@ -27,8 +27,7 @@ compile_args = ["-O3", "-fno-math-errno", "-Wno-unreachable-code"]
 link_args = []
 if SANITIZE:
     flags = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer"]
-    # -g1: the lines of a stack trace are what it takes, and the build is a quarter shorter
-    compile_args = ["-O1", "-g1", *flags]
+    compile_args = ["-O1", "-g", *flags]
     link_args = flags
 
 extensions = [

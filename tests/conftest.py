@@ -42,34 +42,6 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
 
 
-LONGEST = (
-    "soak/test_soak",
-    "interop/test_routers",
-    "unit/test_store",
-    "property/test_history_algebra",
-    "unit/test_realdata",
-    "interop/test_spark",
-    "property/test_audit_changes",
-    "property/test_trie",
-    "property/test_small_worlds",
-    "property/test_differential",
-    "web/test_browser",
-    "property/test_snapshot",
-    "interop/test_rtrclient",
-    "property/test_archive",
-    "unit/test_mrt_bgpdump",
-    "faults/test_time",
-    "faults/test_feed_faults",
-)
-"""Files that take longest, some of them one long wait: at the end they would keep one worker busy alone."""
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest files first; else the order stays."""
-    place = {ROOT / f"tests/{name}.py": at for at, name in enumerate(LONGEST)}
-    items.sort(key=lambda item: place.get(item.path, len(place)))
-
-
 def _missing(what: str) -> None:
     if STRICT:
         pytest.fail(f"ROVKIT_STRICT=1: {what}", pytrace=False)
