@@ -202,7 +202,8 @@ def _metadata(raw: msgspec.Raw | msgspec.UnsetType) -> _Metadata:
     """What it says of the time, if it says so in a known way; it is no payload, so nothing is a fault."""
     try:
         return _Metadata() if isinstance(raw, msgspec.UnsetType) else _METADATA.decode(raw)
-    except msgspec.ValidationError:
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        # what is kept raw has not been looked at, so its texts may be no UTF-8
         return _Metadata()
 
 

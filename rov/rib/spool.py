@@ -10,6 +10,8 @@ from typing import IO
 
 import zstandard
 
+from rov._checks import as_int
+
 MAX_SPOOL_BYTES = 8 << 30
 """Octets of all that is kept, in the folder for temporary files: 800 million entries at LEVEL."""
 
@@ -24,7 +26,7 @@ class Spool:
 
     Give the same Spool to ``read_table`` and then to ``rov.rib.open``: dumps in .bz2 and .xz, URLs and
     standard input are read once. What takes more than ``limit`` octets, or has no room on the disk, is not
-    kept. Threads may share it.
+    kept. Threads may share it. ArgumentError: the limit is no number of octets.
 
     >>> with Spool() as spool:
     ...     first = list(spool.keep("rib", iter([b"octets"])))
@@ -33,7 +35,7 @@ class Spool:
     """
 
     def __init__(self, limit: int = MAX_SPOOL_BYTES) -> None:
-        self._left = limit
+        self._left = as_int(limit, "limit")
         self._lock = threading.Lock()
         self._kept: dict[str, IO[bytes]] = {}
 

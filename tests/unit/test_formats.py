@@ -135,13 +135,14 @@ def test_not_after_is_the_expiry_and_an_exception_has_none(form: str) -> None:
         ('{"buildtime": "Sun Jul 20", "generatedTime": "2025-07-20T09:31:33Z"}', 1753003893),
         ('{"buildtime": 3}', None),
         ('{"generated": -1}', None),
+        ('{"buildtime": "\udcff"}', None),
         ("null", None),
         ("[]", None),
     ],
 )
 def test_generated(metadata: str, generated: int | None) -> None:
     text = f'{{"metadata": {metadata}, "roas": []}}'
-    assert read_bytes(text.encode(), "x").snapshot.generated == generated
+    assert read_bytes(text.encode("utf-8", "surrogateescape"), "x").snapshot.generated == generated
 
 
 BAD_ROWS = {
