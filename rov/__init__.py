@@ -8,9 +8,10 @@
 
 from __future__ import annotations
 
+import importlib
 import os
+import typing
 
-from rov import archive, aspa, bulk, diff, rib, routers, slurm, synth
 from rov.columns import NO_EXPIRY, VrpColumns
 from rov.delta import Delta
 from rov.errors import (
@@ -32,6 +33,9 @@ from rov.index import VrpIndex
 from rov.routes import RouteBatch
 from rov.snapshot import Snapshot
 from rov.types import Aspa, Prefix, PrefixLike, Reason, RouterKey, State, Validity, Vrp
+
+if typing.TYPE_CHECKING:
+    from rov import archive, aspa, bulk, diff, rib, routers, slurm, synth
 
 __all__ = [
     "NO_EXPIRY",
@@ -77,6 +81,22 @@ __all__ = [
     "slurm",
     "synth",
 ]
+
+_PARTS = frozenset({"archive", "aspa", "bulk", "diff", "rib", "routers", "slurm", "synth"})
+"""Imported at their first use: ``import rov`` is to take little longer than the import of numpy."""
+
+
+if not typing.TYPE_CHECKING:
+    # a type checker is to know the parts from above, and to report any other name
+
+    def __getattr__(name):
+        if name in _PARTS:
+            return importlib.import_module(f"rov.{name}")
+        raise AttributeError(f"module 'rov' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_PARTS})
 
 
 def load(path: str | os.PathLike[str], *, strict: bool = True) -> VrpIndex:

@@ -89,6 +89,25 @@ def in_slices(work: Callable[[slice], None], count: int, workers: int) -> None:
         other.result()
 
 
+def side_by_side(first: Callable[[], T], second: Callable[[], R]) -> tuple[T, R]:
+    """What two functions return, called at the same time: the second in the calling thread.
+
+    Each has ended when this returns or raises; the error of the second goes before that of the first.
+
+    >>> side_by_side(lambda: 4, lambda: 6)
+    (4, 6)
+    """
+    other = _pool.submit(first)
+    try:
+        mine = second()
+    finally:
+        # with a thread that has not come to it yet, the first one's turn is here
+        idle = other.cancel()
+        if not idle:
+            wait([other])
+    return (first() if idle else other.result()), mine
+
+
 def _taken(slices: deque[slice]) -> slice | None:
     try:
         return slices.popleft()

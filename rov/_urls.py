@@ -2,17 +2,9 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import IO, Any
 
-import urllib3
-
 from rov.errors import ExtraError
-
-TIMEOUT = urllib3.Timeout(connect=20.0, read=60.0)
-"""Seconds for a connection, and for each piece of what comes: it is a person who waits."""
 
 
 def is_url(name: str) -> bool:
@@ -34,7 +26,10 @@ def open_url(url: str) -> IO[bytes]:
     OSError: Protocol not known: nonsense
     """
     if url.startswith(("http://", "https://")):
-        return _Body(url)  # type: ignore[return-value]  # all of IO that anyone needs
+        # only now: urllib3 takes half as long to import as numpy, and most files are no URLs
+        from rov._http import Body
+
+        return Body(url)  # type: ignore[return-value]  # all of IO that anyone needs
     fsspec = file_systems()
     try:
         file: IO[bytes] = fsspec.open(url, "rb").open()
@@ -57,46 +52,3 @@ def file_systems() -> Any:
     except ImportError as error:
         raise ExtraError("a URL that is not http needs fsspec: pip install 'rovkit[url]'") from error
     return fsspec
-
-
-class _Body(io.RawIOBase):
-    """The body of an answer; whatever ends it too early is an OSError."""
-
-    def __init__(self, url: str) -> None:
-        with _as_os_errors():
-            pool = urllib3.PoolManager()
-            retries = urllib3.Retry(0, redirect=5, raise_on_status=False)
-            answer = pool.request("GET", url, preload_content=False, timeout=TIMEOUT, retries=retries)
-        self._answer = answer
-        self.size: int | None = None
-        if answer.status != 200:
-            answer.release_conn()
-            raise OSError(f"HTTP status {answer.status} {answer.reason or ''}".rstrip())
-        length = answer.headers.get("content-length", "")
-        packed = "content-encoding" in answer.headers
-        if length.isascii() and length.isdigit() and not packed:
-            self.size = int(length)
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        with _as_os_errors():
-            piece = self._answer.read(len(buffer), decode_content=True)
-        buffer[: len(piece)] = piece
-        return len(piece)
-
-    def close(self) -> None:
-        if not self.closed:
-            self._answer.close()
-        super().close()
-
-
-@contextmanager
-def _as_os_errors() -> Iterator[None]:
-    try:
-        yield
-    except urllib3.exceptions.HTTPError as error:
-        reason = getattr(error, "reason", None) or error
-        text = str(reason.args[0] if isinstance(error, urllib3.exceptions.ProtocolError) else reason)
-        raise OSError(text.partition("): ")[2] or text) from error

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from rov._checks import as_flag, as_kind
 from rov._lookup import Lookup
-from rov._threads import in_slices, worker_count
+from rov._threads import in_slices, side_by_side, worker_count
 from rov._trie import Trie
 from rov.routes import RouteBatch
 from rov.snapshot import Snapshot
@@ -32,14 +32,17 @@ if TYPE_CHECKING:
 
 _Column: TypeAlias = npt.NDArray[np.uint8]
 
+WORTH_A_THREAD = 10_000
+"""VRPs of a family from which its trie, a tenth of a microsecond each, is built beside the other family's."""
+
 
 class VrpIndex(Lookup):
     """The VRPs of a Snapshot, frozen for lookups; safe to share between threads without a lock.
 
-    Built, and asked about columns, with the GIL released. Origin 0 stands for "no origin" and never
-    matches; VRPs for AS 0 never match (RFC 6483 §4). ``len``, ``in`` and iteration are over its VRPs;
-    indexes are equal when their Snapshots are. A pickle holds the Snapshot, and the index is built anew
-    from it. ArgumentError: snapshot is no Snapshot.
+    Built, both families at once, and asked about columns, with the GIL released. Origin 0 stands for "no
+    origin" and never matches; VRPs for AS 0 never match (RFC 6483 §4). ``len``, ``in`` and iteration are
+    over its VRPs; indexes are equal when their Snapshots are. A pickle holds the Snapshot, and the index is
+    built anew from it. ArgumentError: snapshot is no Snapshot.
 
     >>> index = VrpIndex(Snapshot.from_vrps([Vrp(Prefix.parse("192.0.2.0/24"), 24, 64496)]))
     >>> index.validate("192.0.2.0/24", 64496).label
@@ -52,7 +55,12 @@ class VrpIndex(Lookup):
 
     def __new__(cls, snapshot: Snapshot) -> Self:
         as_kind(snapshot, Snapshot, "snapshot")
-        index = super().__new__(cls, Trie(4, *snapshot.ipv4.keys), Trie(6, *snapshot.ipv6.keys))
+        keys = snapshot.ipv4.keys, snapshot.ipv6.keys
+        if min(len(snapshot.ipv4), len(snapshot.ipv6)) < WORTH_A_THREAD:
+            tries = Trie(4, *keys[0]), Trie(6, *keys[1])
+        else:
+            tries = side_by_side(lambda: Trie(6, *keys[1]), lambda: Trie(4, *keys[0]))[::-1]
+        index = super().__new__(cls, *tries)
         index.snapshot = snapshot
         return index
 

@@ -5,12 +5,12 @@ Exit codes: 0 done; 1 found what --fail-on names; 2 wrong usage or input; 130 in
 
 from __future__ import annotations
 
-import importlib
 import os
 import sys
 
 import click
 
+from rov._subcommands import Subcommands
 from rov.cli.shared import EXIT_ERROR
 from rov.errors import RovError
 
@@ -48,22 +48,7 @@ SUBCOMMANDS = {
 """Each subcommand as MODULE:NAME: ``rov validate`` need not wait for what only ``rov audit`` imports."""
 
 
-class _Subcommands(click.Group):
-    """The subcommands, each imported at its first use."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted(SUBCOMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in SUBCOMMANDS:
-            return None
-        module, _, name = SUBCOMMANDS[cmd_name].partition(":")
-        command = getattr(importlib.import_module(module), name)
-        assert isinstance(command, click.Command)
-        return command
-
-
-@click.group(cls=_Subcommands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Subcommands, places=SUBCOMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="rovkit", prog_name="rov")
 def app() -> None:
     """BGP route origin validation."""

@@ -9,33 +9,25 @@ from __future__ import annotations
 
 import click
 
-from rtr_server.cli.check_config import check_config
-from rtr_server.cli.dump import dump
-from rtr_server.cli.hash_password import hash_password
-from rtr_server.cli.load import load
-from rtr_server.cli.probe import probe
-from rtr_server.cli.serve import serve
-from rtr_server.cli.sessions import kick, sessions, status
-from rtr_server.cli.update import sources, update
+from rov._subcommands import Subcommands
+
+SUBCOMMANDS = {
+    "check-config": "rtr_server.cli.check_config:check_config",
+    "dump": "rtr_server.cli.dump:dump",
+    "hash-password": "rtr_server.cli.hash_password:hash_password",
+    "kick": "rtr_server.cli.sessions:kick",
+    "load": "rtr_server.cli.load:load",
+    "probe": "rtr_server.cli.probe:probe",
+    "serve": "rtr_server.cli.serve:serve",
+    "sessions": "rtr_server.cli.sessions:sessions",
+    "sources": "rtr_server.cli.update:sources",
+    "status": "rtr_server.cli.sessions:status",
+    "update": "rtr_server.cli.update:update",
+}
+"""Each subcommand as MODULE:NAME: ``serve`` need not wait for what only the tools import."""
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Subcommands, places=SUBCOMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="rovkit")
 def main() -> None:
     """An RTR cache: serves VRPs to routers (RFC 6810, RFC 8210, 8210bis)."""
-
-
-for _command in (
-    serve,
-    check_config,
-    sessions,
-    kick,
-    status,
-    sources,
-    update,
-    dump,
-    probe,
-    load,
-    hash_password,
-):
-    main.add_command(_command)

@@ -9,9 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from rov import RouteBatch, Snapshot, VrpColumns, VrpIndex
-from rov._threads import MAX_THREADS, SLICE, in_slices
+from rov import RouteBatch, Snapshot, State, VrpColumns, VrpIndex
+from rov._threads import MAX_THREADS, SLICE, in_slices, side_by_side
 from rov._trie import Trie
+from rov.index import WORTH_A_THREAD
 
 
 def random_index(rows, seed):
@@ -166,3 +167,41 @@ def test_a_forked_process_has_threads_of_its_own():
         assert time.monotonic() < until, "the forked process waits for threads that it does not have"
         time.sleep(0.01)
     assert ended == (child, 0)
+
+
+def test_both_families_are_built_at_once():
+    """By two threads where it is worth one, with the answers of tries that were built in turn."""
+    rng, count = np.random.default_rng(7), WORTH_A_THREAD
+    high = np.arange(count, dtype=np.uint64) << np.uint64(32)
+    lengths, asns = np.full(count, 32, np.uint8), rng.integers(1, 9, count).astype(np.uint32)
+    words = np.arange(count, dtype=np.uint32), np.c_[high, np.zeros(count, np.uint64)]
+    snapshot = Snapshot.build(
+        VrpColumns.ipv4(words[0], lengths, lengths, asns), VrpColumns.ipv6(words[1], lengths, lengths, asns)
+    )
+    before = threading.active_count()
+    index = VrpIndex(snapshot)
+    assert threading.active_count() >= max(before, 2)
+    asked = np.roll(asns, 1)
+    for batch, addresses in zip((RouteBatch.ipv4, RouteBatch.ipv6), words, strict=True):
+        states = index.validate_batch(batch(addresses, lengths, asked))
+        assert np.array_equal(states == State.VALID, asked == asns)
+    assert VrpIndex(snapshot) == index
+
+
+def test_the_first_error_comes_when_both_have_ended():
+    ended = threading.Event()
+
+    def slow():
+        time.sleep(0.02)
+        ended.set()
+        return 4
+
+    def fails():
+        raise MemoryError("second")
+
+    with pytest.raises(MemoryError, match="second"):
+        side_by_side(slow, fails)
+    with pytest.raises(MemoryError, match="second"):
+        side_by_side(fails, slow)
+    assert ended.is_set()
+    assert side_by_side(slow, lambda: 6) == (4, 6)
