@@ -11,6 +11,9 @@ from typing import Any
 
 from rov.errors import ArgumentError, ExtraError
 
+KNOWN_ATTRIBUTES = 1_000
+"""Attributes of types that are remembered: templates use some dozens."""
+
 
 def packaged_templates(package: str) -> AbstractContextManager[Path]:
     """The directory of templates of a package, while the context lasts.
@@ -35,7 +38,23 @@ def environment(*directories: Path, escape: bool = False) -> Any:
         from jinja2.sandbox import ImmutableSandboxedEnvironment
     except ImportError as error:
         raise ExtraError("templates need jinja2: pip install 'rovkit[audit]' or 'rovkit[config]'") from error
-    return ImmutableSandboxedEnvironment(
+
+    class Sandbox(ImmutableSandboxedEnvironment):
+        """What a template may ask of a value follows from its type, and is asked a million times."""
+
+        def __init__(self, **how: Any) -> None:
+            super().__init__(**how)
+            self._allowed: dict[tuple[type, str], bool] = {}
+
+        def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
+            allowed = self._allowed.get((type(obj), attr))
+            if allowed is None:
+                allowed = super().is_safe_attribute(obj, attr, value)
+                if len(self._allowed) < KNOWN_ATTRIBUTES:
+                    self._allowed[type(obj), attr] = allowed
+            return allowed
+
+    return Sandbox(
         loader=jinja2.FileSystemLoader(list(directories)),
         autoescape=escape,
         undefined=jinja2.StrictUndefined,

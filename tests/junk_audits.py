@@ -57,10 +57,7 @@ TABLE = rib.RouteTable(COLUMNS, rib.RouteColumns.empty(6), [rib.Peer(None, 0), r
 VERDICTS = audit.judge(TABLE, INDEX)
 PASSED = ixp.passed_on(VERDICTS, [])
 NO_IRR = rpsl.Irr.of([])
-LEARNT = sav_heard.Learnt(
-    (frozenset({sav_heard.Heard((4, 10 << 24, 8), 64496, 1)}),), (frozenset({64496}),), (frozenset(),),
-    {64496: frozenset({(4, 10 << 24, 8)})},
-)  # fmt: skip
+LEARNT = sav_heard.Learnt.of([[((4, 10 << 24, 8), 64496, 1)]], [[64496]], [[]], {})
 INTERFACES = [sav_heard.Interface.parse("eth1=AS64496")]
 DELEGATIONS = reference.Delegations()
 CHANGED = whatif.change(VERDICTS, OTHER)
@@ -149,7 +146,7 @@ CASES: dict[str, Case] = {
         {"verdicts": VERDICTS, "dumps": [], "expected": [(64500, 1)], "lans": [PREFIX], "members": {}},
     ),
     "audit.verify_table": Case(ixp.verify_table, {"passed": PASSED, "names": {}}),
-    "audit.invalid_routes": Case(ixp.invalid_routes, {"verdicts": VERDICTS}),
+    "audit.invalid_routes": Case(ixp_members.invalid_routes, {"verdicts": VERDICTS}),
     "audit.members_table": Case(
         ixp_members.members_table,
         {"passed": PASSED, "exchange": None, "manrs": [64496], "thresholds": None},

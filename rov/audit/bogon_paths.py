@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from rov._checks import as_kind, as_optional
 from rov.audit.bogons import Bogon, administrative, full
-from rov.audit.entries import Entries, distinct, entries, finders
+from rov.audit.entries import Entries, entries, finders
+from rov.audit.nesting import distinct
 from rov.reference import Delegations
 from rov.reference.special import special_asns
 from rov.rib import Dump, RouteTable

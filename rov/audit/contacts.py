@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Collection, Iterator
+from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from rov._checks import as_kind, as_rows, shown
+from rov.audit.covering import covering
+from rov.audit.nesting import distinct
 from rov.audit.schemas import Schema
 from rov.audit.suggest import Suggested, suggest
-from rov.audit.tables import arrow, prefix_texts
-from rov.audit.verdicts import REASON_WORDS, Verdicts
+from rov.audit.tables import arrow, prefix_texts, taken
+from rov.audit.verdicts import REASON_WORDS, Judged, Verdicts
 from rov.errors import ArgumentError
 from rov.reference.contacts import Contacts, Network
+from rov.rib import RouteColumns
 from rov.types import State, Vrp, as_asn
 
 if TYPE_CHECKING:
@@ -32,7 +37,8 @@ class Mend(NamedTuple):
 
 
 class InvalidRoute(NamedTuple):
-    """An invalid route, the VRPs in its way, and what mends it; None: it should not be announced at all."""
+    """An invalid route, the VRPs in its way (MAX_COVERING of ``rov.audit.covering`` at most, the shortest
+    first), and what mends it; None: it should not be announced at all."""
 
     prefix: str
     reason: str
@@ -88,26 +94,38 @@ def _of_family(verdicts: Verdicts, part: Suggested, origins: list[int]) -> Itera
     routes = part.judged.routes
     wanted = part.judged.having(State.INVALID) & np.isin(routes.origins, np.array(origins, np.uint32))
     rows = np.flatnonzero(wanted)
+    covers = _covering(verdicts, part.judged, rows)
     mending = dict(zip(part.makes_valid.rows.tolist(), part.makes_valid.owner().tolist(), strict=True))
     vrps = list(part.vrps.vrps())
     harmed = part.would_invalidate
-    for row, text in zip(rows.tolist(), prefix_texts(routes.take(rows)), strict=True):
+    ends, safe = harmed.offsets.tolist(), part.safe.tolist()
+    reasons, peers, asns = (c[rows].tolist() for c in (part.judged.reasons, routes.peers, routes.origins))
+    told = zip(rows.tolist(), asns, prefix_texts(routes.take(rows)), reasons, peers, covers, strict=True)
+    for row, asn, text, reason, carried, over in told:
         at = mending.get(row)
         mend = None
         if at is not None:
-            others = routes.take(harmed.rows[harmed.offsets[at] : harmed.offsets[at + 1]])
-            names = zip(prefix_texts(others), others.origins.tolist(), strict=True)
-            mend = Mend(vrps[at], bool(part.safe[at]), tuple(f"{prefix} AS{asn}" for prefix, asn in names))
-        yield (
-            int(routes.origins[row]),
-            InvalidRoute(
-                text,
-                REASON_WORDS[part.judged.reasons[row]],
-                int(routes.peers[row]),
-                tuple(verdicts.index.covering(text)),
-                mend,
-            ),
-        )
+            first, end = ends[at], ends[at + 1]
+            mend = Mend(vrps[at], safe[at], _names(routes, harmed.rows[first:end]) if first < end else ())
+        yield asn, InvalidRoute(text, REASON_WORDS[reason], carried, over, mend)
+
+
+def _names(routes: RouteColumns, rows: npt.NDArray[np.int64]) -> tuple[str, ...]:
+    found = routes.take(rows)
+    pairs = zip(prefix_texts(found), found.origins.tolist(), strict=True)
+    return tuple(f"{prefix} AS{asn}" for prefix, asn in pairs)
+
+
+def _covering(verdicts: Verdicts, judged: Judged, rows: npt.NDArray[np.int64]) -> Iterator[tuple[Vrp, ...]]:
+    """The VRPs that cover each of some routes, the shortest first; each is made once."""
+    snapshot = verdicts.index.snapshot
+    vrps = snapshot.ipv4 if judged.family == 4 else snapshot.ipv6
+    for offsets, found in covering(taken(judged, rows), vrps):
+        used = distinct(found)
+        made = dict(zip(used.tolist(), vrps.take(used).vrps(), strict=True))
+        over = [*map(made.__getitem__, found.tolist())]
+        for first, end in pairwise(offsets.tolist()):
+            yield tuple(over[first:end])
 
 
 def contacts_table(

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rov._nesting import ranges
-from rov.audit.nesting import words
+from rov.audit.nesting import distinct, words
 from rov.audit.tables import arrow, number_column, prefix_column
 from rov.audit.verdicts import Judged
 from rov.columns import VrpColumns
@@ -102,11 +102,8 @@ def covering_column(parts: tuple[Judged, ...], snapshot: Snapshot) -> pa.Chunked
     chunks = []
     for judged in parts:
         vrps = snapshot.ipv4 if judged.family == 4 else snapshot.ipv6
-        texts = vrp_texts(vrps)
         for offsets, rows in covering(judged, vrps):
-            chunks.append(
-                pyarrow.ListArray.from_arrays(
-                    number_column(offsets.astype(np.int32)), texts.take(number_column(rows))
-                )
-            )
+            used = distinct(rows)
+            texts = vrp_texts(vrps.take(used)).take(number_column(np.searchsorted(used, rows)))
+            chunks.append(pyarrow.ListArray.from_arrays(number_column(offsets.astype(np.int32)), texts))
     return pyarrow.chunked_array(chunks, pyarrow.list_(pyarrow.string()))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -57,16 +57,6 @@ class Entries(NamedTuple):
     def take(self, mask: npt.NDArray[np.bool_]) -> Entries:
         """Those that a mask picks."""
         return self._replace(at=self.at[mask], rows=self.rows[mask], paths_at=self.paths_at[mask])
-
-
-def distinct(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Integers sorted, each once. np.unique of some versions hashes them first, fifty times as slow.
-
-    >>> distinct(np.array([3, 1, 3])).tolist()
-    [1, 3]
-    """
-    found = np.sort(values)
-    return found[np.append(True, found[1:] != found[:-1])] if len(found) else found
 
 
 def finders(table: RouteTable) -> dict[int, RouteFinder]:

@@ -8,7 +8,8 @@ import numpy as np
 
 from rov._checks import as_kind
 from rov.aspa import PathBatch
-from rov.audit.entries import distinct, entries, finders
+from rov.audit.entries import entries, finders
+from rov.audit.nesting import distinct
 from rov.audit.verdicts import Verdicts
 from rov.rib import Dump
 from rov.types import State, as_asn

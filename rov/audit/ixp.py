@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from rov._checks import as_kind, as_optional, as_rows, shown
 from rov.audit.covering import covering_column
-from rov.audit.entries import Entries, distinct, entries, finders
+from rov.audit.entries import Entries, entries, finders
 from rov.audit.impact import IMPACT_WORDS, impact
-from rov.audit.nesting import words
+from rov.audit.ixp_listed import LARGE_PARTS, Listed, family_at
+from rov.audit.nesting import distinct
+from rov.audit.nesting import words as words_of
 from rov.audit.schemas import Schema
-from rov.audit.tables import arrow, prefix_texts, taken
+from rov.audit.tables import arrow, number_column, origins, prefixes, taken, words
 from rov.audit.verdicts import REASON_WORDS, STATE_WORDS, Judged, Verdicts
 from rov.errors import ArgumentError
 from rov.rib import Dump, Peer, Ragged
@@ -35,19 +37,8 @@ Bools: TypeAlias = npt.NDArray[np.bool_]
 AS_TRANS = 23456
 """What stands for a number of 32 bits where there is room for 16 (RFC 6793)."""
 
-PARTS, LARGE_PARTS = 2, 3
-"""Numbers of a community (RFC 1997) and of a large one (RFC 8092)."""
-
-
-class Entry(NamedTuple):
-    """An entry that is listed: its family and row in the Verdicts, its session, what came with it."""
-
-    family: int
-    row: int
-    session: int
-    marked: bool
-    path: list[int]
-    communities: list[str]
+PARTS = 2
+"""Numbers of a community (RFC 1997)."""
 
 
 class Passed(NamedTuple):
@@ -66,7 +57,7 @@ class Passed(NamedTuple):
     unmarked: Mapping[int, Pairs]
     lans: tuple[Prefix, ...]
     inside: Mapping[int, npt.NDArray[np.int32]]
-    listed: list[Entry]
+    listed: Listed
     found: int
 
 
@@ -118,7 +109,7 @@ def passed_on(
     sessions = _Sessions(as_optional(members, dict, "members") or {})
     carried: dict[int, list[Pairs]] = {4: [], 6: []}
     unmarked: dict[int, list[Pairs]] = {4: [], 6: []}
-    listed: list[Entry] = []
+    listed: list[Listed] = []
     found = 0
     for dump, given in entries(dumps, finders(verdicts.table)):
         family = given.batch.routes.family
@@ -129,10 +120,11 @@ def passed_on(
         carried[family].append(distinct(pairs))
         unmarked[family].append(distinct(pairs[bad & ~marked]))
         chosen = np.flatnonzero(bad | (inside[family][given.rows] >= 0))
+        listed.append(Listed.of(given, chosen[: max(MAX_LISTED - found, 0)], of_entry, marked))
         found += len(chosen)
-        listed += _listed(given, chosen[: MAX_LISTED - len(listed)], of_entry, marked)
+    every = Listed.joined(listed)
     return Passed(
-        verdicts, sessions.peers(), _joined(carried), _joined(unmarked), blocks, inside, listed, found
+        verdicts, sessions.peers(), _joined(carried), _joined(unmarked), blocks, inside, every, found
     )
 
 
@@ -186,7 +178,7 @@ def _joined(parts: Mapping[int, list[Pairs]]) -> dict[int, Pairs]:
 def _inside(judged: Judged, lans: tuple[Prefix, ...]) -> npt.NDArray[np.int32]:
     """The LAN that each route lies in, by its number; -1: in none."""
     found = np.full(len(judged), -1, np.int32)
-    high, low = words(judged.family, judged.routes.addresses)
+    high, low = words_of(judged.family, judged.routes.addresses)
     for number, lan in enumerate(lans):
         if lan.family == judged.family:
             value = lan.address << (128 - (32 if lan.family == 4 else 128))
@@ -217,75 +209,6 @@ def _any(column: Ragged, hits: Bools) -> Bools:
     return found
 
 
-def _listed(given: Entries, at: Pairs, sessions: Pairs, marked: Bools) -> list[Entry]:
-    """Some entries of a batch, with their paths, and their communities as texts."""
-    family, attributes = given.batch.routes.family, given.attributes
-    places = given.paths_at[at]
-    paths = attributes.paths
-    ends = zip(paths.offsets[places].tolist(), paths.offsets[places + 1].tolist(), strict=True)
-    plain = _rows_of(attributes.communities, places)
-    large = _rows_of(attributes.large_communities, places)
-    columns = zip(
-        given.rows[at].tolist(), sessions[at].tolist(), marked[at].tolist(), ends, plain, large, strict=True
-    )
-    return [
-        Entry(
-            family,
-            row,
-            session,
-            mark,
-            paths.asns[first:end].tolist(),
-            [f"{value >> 16}:{value & 0xFFFF}" for value in few]
-            + [":".join(map(str, more)) for more in wide],
-        )
-        for row, session, mark, (first, end), few, wide in columns
-    ]
-
-
-def _rows_of(column: Ragged, places: npt.NDArray[np.uint32]) -> list[list[Any]]:
-    """The values of some rows, most of which have none."""
-    ends = zip(column.offsets[places].tolist(), column.offsets[places + 1].tolist(), strict=True)
-    return [column.values[first:end].tolist() if first < end else [] for first, end in ends]
-
-
-class Invalid(NamedTuple):
-    """An invalid route in words: prefix, origin (0: none), why, its Impact, the VRPs over it."""
-
-    prefix: str
-    origin: int
-    reason: str
-    impact: str
-    vrps: list[str]
-
-
-def invalid_routes(verdicts: Verdicts) -> dict[tuple[int, int], Invalid]:
-    """The invalid routes by (family, row of the Verdicts).
-
-    >>> from rov import Snapshot, VrpIndex
-    >>> from rov.audit import judge
-    >>> from rov.rib import RouteColumns, RouteTable
-    >>> table = RouteTable(RouteColumns.empty(4), RouteColumns.empty(6))
-    >>> invalid_routes(judge(table, VrpIndex(Snapshot.empty())))
-    {}
-    """
-    found: dict[tuple[int, int], Invalid] = {}
-    for part in impact(verdicts):
-        invalid = taken(part.judged, part.rows)
-        columns: Any = (
-            part.rows.tolist(),
-            prefix_texts(invalid.routes),
-            invalid.routes.origins.tolist(),
-            invalid.reasons.tolist(),
-            part.classes.tolist(),
-            covering_column((invalid,), verdicts.index.snapshot).to_pylist(),
-        )
-        for row, prefix, origin, reason, kind, vrps in zip(*columns, strict=True):
-            found[part.judged.family, row] = Invalid(
-                prefix, origin, REASON_WORDS[reason], IMPACT_WORDS[kind], vrps
-            )
-    return found
-
-
 def verify_table(passed: Passed, names: dict[int, str] | None = None) -> pa.Table:
     """One row a listed entry: prefix, origin (null: none), status (valid, invalid, invalid_expected,
     not_found), reason, peer (its address), peer_as, member (its name, by ``names``), as_path (list of uint32,
@@ -301,66 +224,73 @@ def verify_table(passed: Passed, names: dict[int, str] | None = None) -> pa.Tabl
     >>> verify_table(passed_on(verdicts, [])).num_rows
     0
     """
-    known = invalid_routes(as_kind(passed, Passed, "passed").verdicts)
-    by_asn = as_optional(names, dict, "names") or {}
-    routes, addresses = _routes(passed), [address_of(session) for session in passed.sessions]
-    lans = {row: str(lan) for row, lan in enumerate(passed.lans)}
-    rows = []
-    for entry in passed.listed:
-        invalid, asn = known.get((entry.family, entry.row)), passed.sessions[entry.session].asn
-        prefix, origin, status, reason, lan = routes[entry.family, entry.row]
-        rows.append(
-            {
-                "prefix": prefix,
-                "origin": origin or None,
-                "status": "invalid_expected" if invalid and entry.marked else status,
-                "reason": reason,
-                "peer": addresses[entry.session],
-                "peer_as": asn,
-                "member": by_asn.get(asn),
-                "as_path": entry.path,
-                "communities": entry.communities,
-                "class": invalid.impact if invalid else None,
-                "vrps": invalid.vrps if invalid else [],
-                "peering_lan": lans.get(lan),
-            }
-        )
-    rows.sort(key=lambda row: (row["status"] != "invalid", row["peer_as"], row["peer"] or "", row["prefix"]))
+    from pyarrow import compute
+
     pyarrow = arrow()
-    text, number = pyarrow.string(), pyarrow.uint32()
-    types = {
-        "prefix": text,
-        "origin": number,
-        "status": text,
-        "reason": text,
-        "peer": text,
-        "peer_as": number,
-        "member": text,
-        "as_path": pyarrow.list_(number),
-        "communities": pyarrow.list_(text),
-        "class": text,
-        "vrps": pyarrow.list_(text),
-        "peering_lan": text,
+    listed, verdicts = as_kind(passed, Passed, "passed").listed, passed.verdicts
+    by_asn = as_optional(names, dict, "names") or {}
+    first_ipv6 = len(verdicts.ipv4)
+    numbers = listed.numbers(first_ipv6)
+    # what is told of a route is made once, however many entries it has
+    shown = distinct(numbers)
+    parts = [
+        taken(judged, rows)
+        for judged, (_, rows) in zip(verdicts.families(), family_at(first_ipv6, shown), strict=True)
+    ]
+    inside = np.concatenate([passed.inside[4], passed.inside[6]])[numbers]
+    places = np.searchsorted(shown, numbers)
+    at, states = number_column(places), np.concatenate([part.states for part in parts])[places]
+    expected = (states == State.INVALID) & listed.marked
+    states = np.where(expected, len(STATE_WORDS), states).astype(np.uint8)
+    text = pyarrow.string()
+    lans = number_column(inside, inside < 0)
+    peers = number_column(listed.sessions)
+    columns = {
+        "prefix": prefixes(part.routes for part in parts).take(at),
+        "origin": origins(part.routes.origins for part in parts).take(at),
+        "status": words([states], [*STATE_WORDS, "invalid_expected"]).cast(text),
+        "reason": words((part.reasons for part in parts), REASON_WORDS).cast(text).take(at),
+        "peer": pyarrow.array([address_of(session) for session in passed.sessions], text).take(peers),
+        "peer_as": number_column(np.array([s.asn for s in passed.sessions], np.uint32)[listed.sessions]),
+        "member": pyarrow.array([by_asn.get(s.asn) for s in passed.sessions], text).take(peers),
+        "as_path": listed.path_lists(),
+        "communities": listed.community_texts(),
+        "class": _classes(verdicts, shown).take(at),
+        "vrps": _over_invalid(parts, verdicts).take(at),
+        "peering_lan": pyarrow.array([str(lan) for lan in passed.lans], text).take(lans),
     }
-    table: pa.Table = pyarrow.Table.from_pylist(rows, pyarrow.schema(types))
-    return table
+    table: pa.Table = pyarrow.table(columns)
+    keys = {
+        "marked": number_column((states != State.INVALID).astype(np.uint8)),
+        "peer_as": table["peer_as"],
+        "peer": compute.fill_null(table["peer"], ""),
+        "prefix": table["prefix"],
+    }
+    order = compute.sort_indices(pyarrow.table(keys), [(name, "ascending") for name in keys])
+    return table.take(order)
 
 
-def _routes(passed: Passed) -> dict[tuple[int, int], tuple[str, int, str, str, int]]:
-    """Prefix, origin, state, reason and LAN of all listed entries by family and row."""
-    found: dict[tuple[int, int], tuple[str, int, str, str, int]] = {}
-    for judged in passed.verdicts.families():
-        rows = np.array(sorted({e.row for e in passed.listed if e.family == judged.family}), np.int64)
-        part = taken(judged, rows)
-        columns = zip(
-            rows.tolist(),
-            prefix_texts(part.routes),
-            part.routes.origins.tolist(),
-            part.states.tolist(),
-            part.reasons.tolist(),
-            passed.inside[judged.family][rows].tolist(),
-            strict=True,
-        )
-        for row, prefix, origin, state, reason, lan in columns:
-            found[judged.family, row] = prefix, origin, STATE_WORDS[state], REASON_WORDS[reason], lan
-    return found
+def _classes(verdicts: Verdicts, shown: Pairs) -> pa.Array:
+    """The Impact of each of some routes, counted through both families; null where it is not invalid."""
+    codes = np.full(len(verdicts), len(IMPACT_WORDS), np.uint8)
+    before = 0
+    for part in impact(verdicts):
+        codes[part.rows + before] = part.classes
+        before += len(part.judged)
+    codes = codes[shown]
+    pyarrow = arrow()
+    return pyarrow.array(IMPACT_WORDS, pyarrow.string()).take(
+        number_column(codes.astype(np.int64), codes == len(IMPACT_WORDS))
+    )
+
+
+def _over_invalid(parts: list[Judged], verdicts: Verdicts) -> pa.Array:
+    """The VRPs over each route that is invalid, as texts; an empty list for the others."""
+    pyarrow = arrow()
+    masks = [part.having(State.INVALID) for part in parts]
+    invalid = tuple(taken(part, np.flatnonzero(mask)) for part, mask in zip(parts, masks, strict=True))
+    found = covering_column(invalid, verdicts.index.snapshot)
+    none = pyarrow.array([[]], found.type)
+    mask = np.concatenate(masks)
+    rows = np.where(mask, np.cumsum(mask) - 1, len(found))
+    return pyarrow.concat_arrays([*found.chunks, none]).take(number_column(rows))

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from rov._checks import as_kind, as_optional, as_rows
-from rov.audit.entries import distinct
-from rov.audit.ixp import Invalid, Pairs, Passed, invalid_routes
+from rov.audit.covering import covering, covering_column
+from rov.audit.impact import IMPACT_WORDS, impact
+from rov.audit.ixp import Pairs, Passed
 from rov.audit.manrs import Thresholds, scores
+from rov.audit.nesting import distinct
 from rov.audit.schemas import Schema
-from rov.audit.tables import arrow
-from rov.audit.verdicts import REASON_WORDS
+from rov.audit.tables import arrow, prefix_texts, taken
+from rov.audit.verdicts import REASON_WORDS, Verdicts
 from rov.reference.ixf import Exchange
-from rov.types import State, as_asn
+from rov.types import Reason, State, as_asn
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -28,6 +30,44 @@ ROW = 0xFFFFFFFF
 
 LINES = 20
 """Routes that a letter names."""
+
+
+class Invalid(NamedTuple):
+    """An invalid route in words: prefix, origin (0: none), why, its Impact, the VRPs over it."""
+
+    prefix: str
+    origin: int
+    reason: str
+    impact: str
+    vrps: list[str]
+
+
+def invalid_routes(verdicts: Verdicts) -> dict[tuple[int, int], Invalid]:
+    """The invalid routes by (family, row of the Verdicts).
+
+    >>> from rov import Snapshot, VrpIndex
+    >>> from rov.audit import judge
+    >>> from rov.rib import RouteColumns, RouteTable
+    >>> table = RouteTable(RouteColumns.empty(4), RouteColumns.empty(6))
+    >>> invalid_routes(judge(table, VrpIndex(Snapshot.empty())))
+    {}
+    """
+    found: dict[tuple[int, int], Invalid] = {}
+    for part in impact(verdicts):
+        invalid = taken(part.judged, part.rows)
+        columns: Any = (
+            part.rows.tolist(),
+            prefix_texts(invalid.routes),
+            invalid.routes.origins.tolist(),
+            invalid.reasons.tolist(),
+            part.classes.tolist(),
+            covering_column((invalid,), verdicts.index.snapshot).to_pylist(),
+        )
+        for row, prefix, origin, reason, kind, vrps in zip(*columns, strict=True):
+            found[part.judged.family, row] = Invalid(
+                prefix, origin, REASON_WORDS[reason], IMPACT_WORDS[kind], vrps
+            )
+    return found
 
 
 def members_table(
@@ -61,7 +101,7 @@ def members_table(
     members = {member.asn: member for member in (export.members if export else ())}
     rows = []
     carried, unmarked = (_by_asn(passed, pairs) for pairs in (passed.carried, passed.unmarked))
-    fixes = member_fixes(passed)
+    fixes = _top_fixes(passed)
     sessions = Counter(session.asn for session in passed.sessions if session.address)
     for asn in sorted({*members, *carried}):
         member = members.get(asn)
@@ -82,7 +122,7 @@ def members_table(
                 "severity": found["severity"],
                 "listed": None if export is None else member is not None,
                 "manrs_member": None if of_manrs is None else asn in of_manrs,
-                "top_fix": top_fix(fixes.get(asn, ())),
+                "top_fix": fixes.get(asn),
                 "contacts": list(member.contacts) if member else [],
             }
         )
@@ -100,15 +140,19 @@ def members_table(
     return table
 
 
+def _asn_rows(passed: Passed, of: Mapping[int, Pairs]) -> dict[int, Pairs]:
+    """The distinct AS << 32 | row of the Verdicts of pairs with sessions, by family."""
+    asns = np.array([session.asn for session in passed.sessions], np.int64)
+    return {family: distinct(asns[pairs >> 32] << 32 | (pairs & ROW)) for family, pairs in of.items()}
+
+
 def _by_asn(passed: Passed, of: Mapping[int, Pairs]) -> defaultdict[int, dict[int, Pairs]]:
     """The distinct rows of the Verdicts that the sessions of each AS have, by AS and family."""
-    asns = np.array([session.asn for session in passed.sessions], np.int64)
     found: defaultdict[int, dict[int, Pairs]] = defaultdict(dict)
-    for family, pairs in of.items():
-        keys = distinct(asns[pairs >> 32] << 32 | (pairs & ROW))
-        numbers, starts = np.unique(keys >> 32, return_index=True)
+    for family, keys in _asn_rows(passed, of).items():
+        starts = np.flatnonzero(np.diff(keys >> 32, prepend=-1))
         parts = np.split(keys & ROW, starts[1:])
-        for asn, part in zip(numbers.tolist(), parts[: len(numbers)], strict=True):
+        for asn, part in zip((keys[starts] >> 32).tolist(), parts[: len(starts)], strict=True):
             found[asn][family] = part
     return found
 
@@ -158,19 +202,71 @@ _WHY = {
 }
 
 
-def top_fix(routes: Sequence[Invalid]) -> str | None:
-    """The change that mends most of some invalid routes, as a sentence; None where there are none.
+def _top_fixes(passed: Passed) -> dict[int, str]:
+    """For each AS with invalid routes, marked or not, the change that mends most of them, as a sentence."""
+    blocking = _blocking(passed.verdicts)
+    first_ipv6 = len(passed.verdicts.ipv4)
+    own = _asn_rows(passed, passed.carried)
+    carried = [own[family] for family in (4, 6)]
+    asns = np.concatenate([keys >> 32 for keys in carried])
+    rows = np.concatenate([keys & ROW for keys in carried])
+    rows[len(carried[0]) :] += first_ipv6
+    bad = blocking[rows] >= 0
+    asns, rows = asns[bad], rows[bad]
+    fixes = blocking[rows]
+    order = np.lexsort((rows, fixes, asns))
+    new = np.ones(len(order), np.bool_)
+    new[1:] = (np.diff(asns[order]) != 0) | (np.diff(fixes[order]) != 0)
+    starts = np.flatnonzero(new)
+    counts = np.diff(np.append(starts, len(order)))
+    firsts = order[starts]
+    # of equal ones that which comes first in the table
+    best = np.lexsort((rows[firsts], -counts, asns[firsts]))
+    best = best[np.append(True, np.diff(asns[firsts[best]]) != 0)] if len(best) else best
+    firsts, counts = firsts[best], counts[best]
+    told = zip(*(c.tolist() for c in (asns[firsts], rows[firsts], fixes[firsts], counts)), strict=True)
+    return {asn: _sentence(passed.verdicts, row, fix, count) for asn, row, fix, count in told}
 
-    >>> top_fix([Invalid("192.0.2.0/25", 64496, "length", "unreachable", ["192.0.2.0/24-24 AS64496"])])[:55]
-    '1 route (192.0.2.0/25): longer than ROA 192.0.2.0/24-24'
-    """
-    if not routes:
-        return None
-    found = [(route.reason, _in_the_way(route)) for route in routes]
-    (reason, vrp), count = Counter(found).most_common(1)[0]
-    first = routes[found.index((reason, vrp))]
-    number = f"{count:,} routes" if count > 1 else "1 route"
-    return f"{number} ({first.prefix}{', ...' if count > 1 else ''}): {_WHY[reason].format(vrp=vrp)}"
+
+REASONS = len(REASON_WORDS)
+
+
+def _blocking(verdicts: Verdicts) -> Pairs:
+    """For each route, counted through both families, the VRP in its way, counted likewise, and its Reason in
+    one number; -1: it is not invalid."""
+    found = np.full(len(verdicts), -1, np.int64)
+    before = vrps_before = 0
+    for judged in verdicts.families():
+        vrps = verdicts.index.snapshot.ipv4 if judged.family == 4 else verdicts.index.snapshot.ipv6
+        places = np.flatnonzero(judged.having(State.INVALID))
+        invalid = taken(judged, places)
+        done = 0
+        for offsets, rows in covering(invalid, vrps):
+            part = slice(done, done + len(offsets) - 1)
+            own = vrps.asn[rows] == np.repeat(invalid.routes.origins[part], np.diff(offsets))
+            nearest = np.maximum.reduceat(np.where(own, np.arange(len(rows)), -1), offsets[:-1])
+            by_length = (invalid.reasons[part] == Reason.LENGTH) & (nearest >= 0)
+            chosen = rows[np.where(by_length, nearest, offsets[1:] - 1)]
+            found[before + places[part]] = (vrps_before + chosen) * REASONS + invalid.reasons[part]
+            done = part.stop
+        before += len(judged)
+        vrps_before += len(vrps)
+    return found
+
+
+def _sentence(verdicts: Verdicts, row: int, fix: int, count: int) -> str:
+    """What mends so many routes, of which this is the first."""
+    snapshot, (number, reason) = verdicts.index.snapshot, divmod(fix, REASONS)
+    columns = verdicts.ipv4
+    if row >= len(columns):
+        row, columns = row - len(columns), verdicts.ipv6
+    (first,) = prefix_texts(columns.routes.take(np.array([row])))
+    vrps = snapshot.ipv4
+    if number >= len(vrps):
+        number, vrps = number - len(vrps), snapshot.ipv6
+    (vrp,) = vrps.take(np.array([number])).vrps()
+    routes = f"{count:,} routes ({first}, ...)" if count > 1 else f"1 route ({first})"
+    return f"{routes}: {_WHY[REASON_WORDS[reason]].format(vrp=vrp)}"
 
 
 def letter(asn: int, name: str, routes: Sequence[Invalid], exchange: str) -> str:

@@ -66,6 +66,16 @@ def group_starts(addresses: npt.NDArray[Any], lengths: npt.NDArray[np.uint8]) ->
     return np.concatenate([[0], np.flatnonzero(differs | (lengths[1:] != lengths[:-1])) + 1]).astype(np.int64)
 
 
+def distinct(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Integers sorted, each once. np.unique of some versions hashes them first, fifty times as slow.
+
+    >>> distinct(np.array([3, 1, 3])).tolist()
+    [1, 3]
+    """
+    found = np.sort(values)
+    return found[np.append(True, found[1:] != found[:-1])] if len(found) else found
+
+
 class Sorted(NamedTuple):
     """Distinct prefixes by key, such as an origin: what ``rov._nesting.ranges`` searches."""
 

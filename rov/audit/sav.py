@@ -7,141 +7,207 @@ strict is what strict uRPF (RFC 3704 §2.2) lets in, EFP-A and EFP-B are the alg
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from itertools import repeat
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from rov._checks import as_kind, as_rows, shown
-from rov._prefix import format_ipv4, format_ipv6
-from rov.audit.sav_heard import Interface, Key, Learnt, Pairs
+from rov.audit.nesting import distinct
+from rov.audit.prefixes import Key, Prefixes, Rows, spans, united
+from rov.audit.sav_heard import HALF, LOWER, Heard, Interface, Learnt, Pairs, pairs_of
 from rov.audit.schemas import Schema
-from rov.audit.tables import arrow
+from rov.audit.tables import arrow, number_column, origins, words
 from rov.errors import ArgumentError
 from rov.snapshot import Snapshot
-from rov.types import Family, Prefix
+from rov.types import Prefix
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 SAV = Schema("rov.sav.list/1", "sav_table")
 
+Asns = npt.NDArray[np.uint32]
+Bools = npt.NDArray[np.bool_]
 
-class Cause(NamedTuple):
-    """Why a prefix is in a list: bgp, roa or both, and the AS that originates it (0: none)."""
+SOURCE_WORDS = ["bgp", "roa", "both", "local"]
+"""Why a prefix is in a list, by its number."""
 
-    source: str
-    asn: int
-
-
-List = dict[Key, Cause]
+BGP, ROA, BOTH, LOCAL = range(4)
 
 
-def strict(learnt: Learnt, snapshot: Snapshot) -> list[List]:
+class Sources(NamedTuple):
+    """The list of an interface: prefixes in table order; of each why, and the AS of its origin (0: none).
+
+    ``why`` are numbers of SOURCE_WORDS, uint8; ``asns`` uint32. Where several ASes originate a prefix, the
+    highest is named.
+    """
+
+    prefixes: Prefixes
+    why: npt.NDArray[np.uint8]
+    asns: Asns
+
+    def keys(self) -> set[Key]:
+        """The prefixes as keys.
+
+        >>> Sources(Prefixes.of([(4, 0, 8)]), np.zeros(1, np.uint8), np.zeros(1, np.uint32)).keys()
+        {(4, 0, 8)}
+        """
+        return set(self.prefixes.keys())
+
+
+class _Marks:
+    """What is told of each of some prefixes: whether it is in the list, and by whom."""
+
+    def __init__(self, count: int) -> None:
+        self.has: Bools = np.zeros(count, np.bool_)
+        self.asns: Asns = np.zeros(count, np.uint32)
+
+    def add(self, rows: Rows, asns: Asns) -> None:
+        """More of them; the highest AS stays."""
+        self.has[rows] = True
+        np.maximum.at(self.asns, rows, asns)
+
+    def sources(self, prefixes: Prefixes) -> Sources:
+        """A list of what BGP told."""
+        rows = np.flatnonzero(self.has)
+        return Sources(prefixes.take(rows), np.full(len(rows), BGP, np.uint8), self.asns[rows])
+
+
+def strict(learnt: Learnt, snapshot: Snapshot) -> list[Sources]:
     """Prefixes whose best route leads out of the interface: customers before others, then short paths.
 
     Of equal ones each counts, as with several paths at once. RFC 3704 §2.2.
 
-    >>> strict(Learnt((), (), (), {}), Snapshot.empty())
+    >>> strict(Learnt.of((), (), (), {}), Snapshot.empty())
     []
     """
-    best: dict[Key, int] = {}
+    best = np.full(len(learnt.prefixes.lengths), np.iinfo(np.int32).max, np.int32)
     for heard in learnt.heard:
-        for route in heard:
-            best[route.prefix] = min(route.hops, best.get(route.prefix, route.hops))
-    return [
-        {r.prefix: Cause("bgp", r.origin) for r in sorted(heard) if r.hops == best[r.prefix]}
-        for heard in learnt.heard
-    ]
+        np.minimum.at(best, heard.rows, heard.hops)
+    lists = []
+    for heard in learnt.heard:
+        marks, kept = _Marks(len(best)), heard.hops == best[heard.rows]
+        marks.add(heard.rows[kept], heard.origins[kept])
+        lists.append(marks.sources(learnt.prefixes))
+    return lists
 
 
-def efp_a(learnt: Learnt, snapshot: Snapshot) -> list[List]:
+def efp_a(learnt: Learnt, snapshot: Snapshot) -> list[Sources]:
     """Algorithm A of RFC 8704 §3.4: all prefixes of an origin where one of them came in.
 
     What came in without an origin (AS_SET) stays in the list of its interface.
 
-    >>> efp_a(Learnt((), (), (), {}), Snapshot.empty())
+    >>> efp_a(Learnt.of((), (), (), {}), Snapshot.empty())
     []
     """
-    origins = {route.origin for heard in learnt.heard for route in heard} - {0}
-    lists: list[List] = []
+    asns, rows = _of_customers(learnt)
+    lists = []
     for heard in learnt.heard:
-        received = {route.prefix for route in heard}
-        own = {route.prefix: Cause("bgp", 0) for route in heard if not route.origin}
-        for origin in sorted(origins):
-            prefixes = learnt.elsewhere[origin]
-            if not received.isdisjoint(prefixes):
-                own |= dict.fromkeys(prefixes, Cause("bgp", origin))
-        lists.append(own)
+        marks = _Marks(len(learnt.prefixes.lengths))
+        received = np.zeros_like(marks.has)
+        received[heard.rows] = True
+        wanted = np.isin(asns, distinct(asns[received[rows]]))
+        marks.add(rows[wanted], asns[wanted])
+        _add_unknown(marks, [heard])
+        lists.append(marks.sources(learnt.prefixes))
     return lists
 
 
-def efp_b(learnt: Learnt, snapshot: Snapshot) -> list[List]:
+def efp_b(learnt: Learnt, snapshot: Snapshot) -> list[Sources]:
     """Algorithm B of RFC 8704 §3.5: one list for all customer interfaces.
 
     What came in on any of them, and what else the origins of that have.
 
-    >>> efp_b(Learnt((), (), (), {}), Snapshot.empty())
+    >>> efp_b(Learnt.of((), (), (), {}), Snapshot.empty())
     []
     """
-    every = [route for heard in learnt.heard for route in heard]
-    joint = {route.prefix: Cause("bgp", route.origin) for route in sorted(every)}
-    for origin in sorted({route.origin for route in every} - {0}):
-        joint |= dict.fromkeys(learnt.elsewhere[origin], Cause("bgp", origin))
-    return [dict(joint) for _ in learnt.heard]
+    marks = _Marks(len(learnt.prefixes.lengths))
+    asns, rows = _of_customers(learnt)
+    marks.add(rows, asns)
+    _add_unknown(marks, learnt.heard)
+    return [marks.sources(learnt.prefixes)] * len(learnt.heard)
 
 
-def cone(roots: Iterable[int], edges: Iterable[tuple[int, int]]) -> frozenset[int]:
-    """The ASes from which customer-to-provider edges lead to one of the roots, and the roots.
+def _of_customers(learnt: Learnt) -> tuple[Asns, Rows]:
+    """Who originates what, of the origins that were heard on a customer interface."""
+    asns, rows = _halves(learnt.originated)
+    every = np.concatenate([np.empty(0, np.uint32), *(heard.origins for heard in learnt.heard)])
+    wanted = np.isin(asns, distinct(every))
+    return asns[wanted], rows[wanted]
 
-    >>> sorted(cone([1], [(2, 1), (3, 2), (5, 4)]))
+
+def _halves(pairs: Pairs) -> tuple[Asns, Rows]:
+    return (pairs >> HALF).astype(np.uint32), (pairs & LOWER).astype(np.int64)
+
+
+def _add_unknown(marks: _Marks, heard: Iterable[Heard]) -> None:
+    """What came in without an origin."""
+    for own in heard:
+        rows = own.rows[own.origins == 0]
+        marks.add(rows, np.zeros(len(rows), np.uint32))
+
+
+def cone(roots: Iterable[int], edges: Pairs) -> Asns:
+    """The ASes from which edges, Pairs of customer and provider, lead to one of the roots, and the roots.
+
+    >>> cone([1], pairs_of([(2, 1), (3, 2), (5, 4)])).tolist()
     [1, 2, 3]
     """
-    below: dict[int, set[int]] = {}
-    for customer, provider in edges:
-        below.setdefault(provider, set()).add(customer)
-    found = {*roots}
-    waiting = [*found]
-    while waiting:
-        more = below.get(waiting.pop(), set()) - found
-        found |= more
-        waiting += more
-    return frozenset(found)
+    customers, providers = edges >> HALF, edges & LOWER
+    start = np.array([*roots], np.uint64)
+    nodes = distinct(np.concatenate([customers, providers, start]))
+    order = np.argsort(providers, kind="stable")
+    below = np.searchsorted(nodes, customers[order])
+    # the customers of each node stand together
+    ends = np.searchsorted(providers[order], nodes, "right")
+    begins = np.searchsorted(providers[order], nodes, "left")
+    seen = np.zeros(len(nodes), np.bool_)
+    new = distinct(np.searchsorted(nodes, start))
+    while len(new):
+        seen[new] = True
+        met = below[spans(begins[new], ends[new])]
+        new = distinct(met[~seen[met]])
+    return nodes[seen].astype(np.uint32)
 
 
-def procedure_x(learnt: Learnt, snapshot: Snapshot) -> list[List]:
+def procedure_x(learnt: Learnt, snapshot: Snapshot) -> list[Sources]:
     """Procedure X of the BAR-SAV draft: the cone by ASPAs alone, the prefixes by ROAs alone.
 
-    >>> procedure_x(Learnt((), (), (), {}), Snapshot.empty())
+    >>> procedure_x(Learnt.of((), (), (), {}), Snapshot.empty())
     []
     """
-    attested = _attested(snapshot)
-    return [_of_roas(cone(neighbors, attested), snapshot) for neighbors in learnt.neighbors]
+    attested, roas = _attested(snapshot), _Roas(snapshot)
+    prefixes, (rows,) = united([roas.prefixes])
+    nothing = _Marks(len(prefixes.lengths))
+    return [roas.beside(nothing, prefixes, rows, cone(neighbors, attested)) for neighbors in learnt.neighbors]
 
 
-def bar_sav(learnt: Learnt, snapshot: Snapshot) -> list[List]:
+def bar_sav(learnt: Learnt, snapshot: Snapshot) -> list[Sources]:
     """BAR-SAV: the cone by ASPAs and by the paths on the interface, prefixes by ROAs and by BGP.
 
     Prefixes that the cone originates count from whatever interface they came. What came in on the interface
     without an origin stays in its list.
 
-    >>> bar_sav(Learnt((), (), (), {}), Snapshot.empty())
+    >>> bar_sav(Learnt.of((), (), (), {}), Snapshot.empty())
     []
     """
-    attested = _attested(snapshot)
-    lists: list[List] = []
+    attested, roas = _attested(snapshot), _Roas(snapshot)
+    prefixes, (of_bgp, of_roas) = united([learnt.prefixes, roas.prefixes])
+    asns, rows = _halves(learnt.originated)
+    lists = []
     for heard, neighbors, edges in zip(learnt.heard, learnt.neighbors, learnt.edges, strict=True):
-        members = cone(neighbors, attested | edges) | {route.origin for route in heard} - {0}
-        own = {route.prefix: Cause("bgp", 0) for route in heard if not route.origin}
-        causes = {asn: Cause("bgp", asn) for asn in members}
-        own |= {key: causes[origin] for key, origin in learnt.originated(members)}
-        of_roas = _of_roas(members, snapshot)
-        both = {key: Cause("both", own[key].asn or of_roas[key].asn) for key in own.keys() & of_roas.keys()}
-        lists.append(own | of_roas | both)
+        attached = cone(neighbors, np.concatenate([attested, edges]))
+        members = distinct(np.concatenate([attached, heard.origins]))
+        marks, wanted = _Marks(len(prefixes.lengths)), np.isin(asns, members)
+        marks.add(of_bgp[rows[wanted]], asns[wanted])
+        unknown = of_bgp[heard.rows[heard.origins == 0]]
+        marks.add(unknown, np.zeros(len(unknown), np.uint32))
+        lists.append(roas.beside(marks, prefixes, of_roas, members))
     return lists
 
 
-ALGORITHMS: dict[str, Callable[[Learnt, Snapshot], list[List]]] = {
+ALGORITHMS: dict[str, Callable[[Learnt, Snapshot], list[Sources]]] = {
     "strict": strict,
     "efp-a": efp_a,
     "efp-b": efp_b,
@@ -153,23 +219,31 @@ ALGORITHMS: dict[str, Callable[[Learnt, Snapshot], list[List]]] = {
 
 def _attested(snapshot: Snapshot) -> Pairs:
     """Customer and provider as ASPAs have it; AS 0 stands for none."""
-    return {(aspa.customer, provider) for aspa in snapshot.aspas for provider in aspa.providers if provider}
+    return pairs_of(
+        (aspa.customer, provider) for aspa in snapshot.aspas for provider in aspa.providers if provider
+    )
 
 
-def _of_roas(members: frozenset[int], snapshot: Snapshot) -> List:
-    """The prefixes of the VRPs of some ASes; AS 0 authorises nobody."""
-    wanted = np.array(sorted(members - {0}), np.uint32)
-    causes = {asn: Cause("roa", asn) for asn in wanted.tolist()}
-    found: List = {}
-    for columns in (snapshot.ipv4, snapshot.ipv6):
-        own = columns.take(np.isin(columns.asn, wanted))
-        numbers = own.address.tolist()
-        if own.family == 6:
-            numbers = [high << 64 | low for high, low in numbers]
-        keys = zip(repeat(own.family), numbers, own.length.tolist())
-        # a million of them: no Prefix and no Vrp is made
-        found |= zip(keys, map(causes.__getitem__, own.asn.tolist()), strict=True)
-    return found
+class _Roas:
+    """The prefixes of all VRPs and their ASes; AS 0 authorises nobody."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        both = (snapshot.ipv4, snapshot.ipv6)
+        self._asns: Asns = np.concatenate([columns.asn for columns in both])
+        parts = [Prefixes.of_family(c.family, c.address, c.length) for c in both]
+        self.prefixes = Prefixes(*map(np.concatenate, zip(*parts, strict=True)))
+
+    def beside(self, bgp: _Marks, prefixes: Prefixes, rows: Rows, members: Asns) -> Sources:
+        """The list of what BGP told and members have ROAs for; ``rows``: where the VRPs are in prefixes."""
+        wanted = np.isin(self._asns, members[members > 0])
+        has, asns = np.zeros(len(prefixes.lengths), np.bool_), np.zeros(len(prefixes.lengths), np.uint32)
+        has[rows[wanted]] = True
+        # of several VRPs of one prefix the last, as they are sorted
+        asns[rows[wanted]] = self._asns[wanted]
+        found = np.flatnonzero(bgp.has | has)
+        why = np.where(bgp.has & has, BOTH, np.where(has, ROA, BGP)).astype(np.uint8)
+        named = np.where(bgp.asns > 0, bgp.asns, asns)
+        return Sources(prefixes.take(found), why[found], named[found])
 
 
 def sav_table(
@@ -186,9 +260,7 @@ def sav_table(
     an interface that no route tells of, such as that of the link. via_asn is the AS that originates it,
     null: none. ArgumentError: no such algorithm, a name in also that no interface has.
 
-    >>> from rov.audit.sav_heard import Heard
-    >>> learnt = Learnt((frozenset({Heard((4, 1 << 24, 8), 64496, 1)}),), (frozenset({64496}),),
-    ...                 (frozenset(),), {64496: frozenset({(4, 1 << 24, 8)})})
+    >>> learnt = Learnt.of([[((4, 1 << 24, 8), 64496, 1)]], [[64496]], [[]], {})
     >>> sav_table(learnt, [Interface("eth1")], "efp-a", Snapshot.empty()).to_pylist()
     [{'interface': 'eth1', 'prefix': '1.0.0.0/8', 'source': 'bgp', 'via_asn': 64496}]
     """
@@ -200,50 +272,35 @@ def sav_table(
     if len(given) != len(learnt.heard):
         raise ArgumentError(f"interfaces: expected the {len(learnt.heard)} of learnt, found {len(given)}")
     lists = dict(zip((one.name for one in given), ALGORITHMS[algorithm](learnt, snapshot), strict=True))
+    more: dict[str, list[Key]] = {}
     for pair in as_rows(also, tuple, "also"):
         if tuple(map(type, pair)) != (str, Prefix):
             raise ArgumentError(f"also {shown(pair)}: expected the name of an interface and a Prefix")
         name, prefix = pair
         if name not in lists:
             raise ArgumentError(f"also {shown(name)}: expected one of {', '.join(lists) or 'no interface'}")
-        lists[name].setdefault((prefix.family, prefix.address, prefix.length), Cause("local", 0))
+        more.setdefault(name, []).append((prefix.family, prefix.address, prefix.length))
+    made = [_with_local(own, more[name]) if name in more else own for name, own in lists.items()]
+    made.append(_Marks(0).sources(Prefixes.of([])))  # there may be no interface
     pyarrow = arrow()
-    names: list[str] = []
-    texts: list[str] = []
-    causes: list[Cause] = []
-    for name, own in lists.items():
-        keys = _ordered(own)
-        names += [name] * len(keys)
-        texts += _texts(keys)
-        causes += map(own.__getitem__, keys)
-    sources = [cause.source for cause in causes]
-    asns = [cause.asn or None for cause in causes]
+    numbers = np.repeat(np.arange(len(made)), [len(own.why) for own in made])
+    texts = [chunk for own in made for chunk in own.prefixes.texts().chunks]
+    text = pyarrow.string()
     table: pa.Table = pyarrow.table(
         {
-            "interface": pyarrow.array(names, pyarrow.string()),
-            "prefix": pyarrow.array(texts, pyarrow.string()),
-            "source": pyarrow.array(sources, pyarrow.string()),
-            "via_asn": pyarrow.array(asns, pyarrow.uint32()),
+            "interface": pyarrow.array([*lists], text).take(number_column(numbers)),
+            "prefix": pyarrow.chunked_array(texts, text),
+            "source": words((own.why for own in made), SOURCE_WORDS).cast(text),
+            "via_asn": origins(own.asns for own in made),
         }
     )
     return table
 
 
-def _ordered(keys: Iterable[Key]) -> list[Key]:
-    """Prefixes in table order: as one number each, which sort much faster than tuples."""
-    numbers: dict[Family, list[int]] = {4: [], 6: []}
-    for family, address, length in keys:
-        numbers[family].append(address << 8 | length)
-    return [
-        (family, number >> 8, number & 0xFF) for family, rows in numbers.items() for number in sorted(rows)
-    ]
-
-
-def _texts(keys: list[Key]) -> list[str]:
-    """Prefixes as texts, of sorted keys."""
-    four = sum(key[0] == 4 for key in keys)
-    lengths = np.array([key[2] for key in keys], np.uint8)
-    narrow = np.array([key[1] for key in keys[:four]], np.uint32)
-    low = (1 << 64) - 1
-    wide = np.array([(key[1] >> 64, key[1] & low) for key in keys[four:]], np.uint64).reshape(-1, 2)
-    return format_ipv4(narrow, lengths[:four]) + format_ipv6(wide, lengths[four:])
+def _with_local(own: Sources, keys: list[Key]) -> Sources:
+    """A list and prefixes that no route tells of."""
+    prefixes, (rows, _) = united([own.prefixes, Prefixes.of(keys)])
+    why = np.full(len(prefixes.lengths), LOCAL, np.uint8)
+    asns = np.zeros(len(why), np.uint32)
+    why[rows], asns[rows] = own.why, own.asns
+    return Sources(prefixes, why, asns)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from collections.abc import Set as AbstractSet
-from typing import Any, NamedTuple, TypeAlias
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -12,20 +11,17 @@ import numpy.typing as npt
 from rov._checks import as_iterable, as_kind, as_rows, shown
 from rov._rows import asn_of
 from rov.aspa import PathBatch
-from rov.audit.entries import distinct
-from rov.audit.nesting import words
+from rov.audit.nesting import distinct
+from rov.audit.prefixes import Key, Prefixes, Rows, spans, united
 from rov.errors import ArgumentError
 from rov.rib import Dump, Flag, Peer, RibBatch
-from rov.types import Family
 
-Key = tuple[Family, int, int]
-"""A prefix: family, address, length."""
+Pairs: TypeAlias = npt.NDArray[np.uint64]
+"""Two numbers of 32 bits in one of 64, such as customer << 32 | provider: sorted, each once."""
 
-Pairs = set[tuple[int, int]]
-"""Customer and provider."""
+HALF = np.uint64(32)
 
-Columns: TypeAlias = tuple[npt.NDArray[Any], ...]
-"""Rows of one family: family, high and low word, length, and what else is told of each."""
+LOWER = np.uint64(0xFFFFFFFF)
 
 
 class Interface(NamedTuple):
@@ -77,38 +73,77 @@ class Interface(NamedTuple):
 
 
 class Heard(NamedTuple):
-    """A route as it came in: prefix, origin (0: none), the ASes of its path without repetitions."""
+    """Routes as they came in: rows of Learnt.prefixes, origins (0: none), hops (ASes, repetitions once).
 
-    prefix: Key
-    origin: int
-    hops: int
+    Columns int64, uint32, int32 of one length; no row stands twice.
+    """
+
+    rows: Rows
+    origins: npt.NDArray[np.uint32]
+    hops: npt.NDArray[np.int32]
 
 
 class Learnt(NamedTuple):
-    """What was learnt: by customer interface in its order, the routes; and the rest by origin.
+    """What was learnt: by customer interface in its order, the routes; and who originates what on all.
 
-    ``heard`` has the routes of each customer interface, ``neighbors`` the ASes that sent them, ``edges``
-    (customer, provider) along their paths; ``elsewhere`` the prefixes of each origin on all interfaces.
+    ``prefixes`` has each prefix once, in table order, and all else names its rows. ``heard`` has the routes
+    of each customer interface, ``neighbors`` the ASes that sent them, ``edges`` the Pairs of customer and
+    provider along their paths; ``originated`` the Pairs of origin and row on all interfaces.
     """
 
-    heard: tuple[frozenset[Heard], ...]
+    prefixes: Prefixes
+    heard: tuple[Heard, ...]
     neighbors: tuple[frozenset[int], ...]
-    edges: tuple[frozenset[tuple[int, int]], ...]
-    elsewhere: Mapping[int, frozenset[Key]]
+    edges: tuple[Pairs, ...]
+    originated: Pairs
 
-    def originated(self, members: AbstractSet[int]) -> list[tuple[Key, int]]:
-        """The prefixes that some ASes originate, on all interfaces, with their origin, by ascending origin.
+    @classmethod
+    def of(
+        cls,
+        heard: Sequence[Iterable[tuple[Key, int, int]]],
+        neighbors: Sequence[Iterable[int]],
+        edges: Sequence[Iterable[tuple[int, int]]],
+        originated: Mapping[int, Iterable[Key]],
+    ) -> Learnt:
+        """From what a program has of another source: prefix, origin and hops of each route by interface,
+        neighbours, (customer, provider), and the prefixes of each origin on other interfaces.
 
-        >>> Learnt((), (), (), {1: frozenset({(4, 0, 8)}), 2: frozenset({(4, 0, 9)})}).originated({2, 3})
-        [((4, 0, 9), 2)]
+        >>> Learnt.of([[((4, 0, 8), 64496, 1)]], [[64496]], [[]], {}).heard[0].rows.tolist()
+        [0]
         """
-        if isinstance(self.elsewhere, _Elsewhere):
-            return self.elsewhere.of(members)
-        return [
-            (key, origin)
-            for origin in sorted(members & self.elsewhere.keys())
-            for key in self.elsewhere[origin]
-        ]
+        routes = [[*own] for own in heard]
+        pairs = [(origin, key) for origin, keys in originated.items() for key in keys]
+        pairs += [(origin, key) for own in routes for key, origin, _ in own if origin]
+        given = [Prefixes.of(key for key, _, _ in own) for own in routes]
+        prefixes, (rows, *of_heard) = united([Prefixes.of(key for _, key in pairs), *given])
+        return cls(
+            prefixes,
+            tuple(
+                _heard(at, np.array([r[1] for r in own], np.uint32), np.array([r[2] for r in own], np.int32))
+                for at, own in zip(of_heard, routes, strict=True)
+            ),
+            tuple(map(frozenset, neighbors)),
+            tuple(pairs_of(own) for own in edges),
+            pairs_of((origin, row) for (origin, _), row in zip(pairs, rows.tolist(), strict=True)),
+        )
+
+
+def pairs_of(given: Iterable[tuple[int, int]]) -> Pairs:
+    """Two numbers of 32 bits each as Pairs.
+
+    >>> pairs_of([(1, 2), (0, 3), (1, 2)]).tolist()
+    [3, 4294967298]
+    """
+    return distinct(np.array([first << 32 | second for first, second in given], np.uint64))
+
+
+def _heard(rows: Rows, origins: npt.NDArray[np.uint32], hops: npt.NDArray[np.int32]) -> Heard:
+    """Each route once."""
+    order = np.lexsort((hops, origins, rows))
+    rows, origins, hops = rows[order], origins[order], hops[order]
+    new = np.ones(len(order), np.bool_)
+    new[1:] = np.logical_or.reduce([column[1:] != column[:-1] for column in (rows, origins, hops)])
+    return Heard(rows[new], origins[new], hops[new])
 
 
 def learn(dumps: Iterable[Dump], interfaces: Sequence[Interface]) -> Learnt:
@@ -133,32 +168,8 @@ def learn(dumps: Iterable[Dump], interfaces: Sequence[Interface]) -> Learnt:
     return taking.learnt()
 
 
-class _Elsewhere(Mapping[int, frozenset[Key]]):
-    """Prefixes by origin, in columns: of a whole table only what is asked for becomes Python."""
-
-    def __init__(self, columns: Columns) -> None:
-        self._columns = columns
-        self._origins, first = np.unique(columns[-1], return_index=True)
-        self._ends = np.append(first, len(columns[-1]))
-
-    def __getitem__(self, origin: int) -> frozenset[Key]:
-        at = int(np.searchsorted(self._origins, origin))
-        if at == len(self._origins) or self._origins[at] != origin:
-            raise KeyError(origin)
-        rows = slice(int(self._ends[at]), int(self._ends[at + 1]))
-        return frozenset(_keys(*(column[rows] for column in self._columns[:-1])))
-
-    def of(self, origins: AbstractSet[int]) -> list[tuple[Key, int]]:
-        """The prefixes of some origins with their origin, all at once."""
-        rows = np.isin(self._columns[-1], np.array(sorted(origins), self._columns[-1].dtype))
-        *prefixes, found = (column[rows] for column in self._columns)
-        return [*zip(_keys(*prefixes), found.tolist(), strict=True)]
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(self._origins.tolist())
-
-    def __len__(self) -> int:
-        return len(self._origins)
+_Part: TypeAlias = tuple[Prefixes, npt.NDArray[np.uint32], npt.NDArray[np.int32]]
+"""Routes of one batch: prefix, origin, hops."""
 
 
 class _Taking:
@@ -166,33 +177,31 @@ class _Taking:
 
     def __init__(self, interfaces: tuple[Interface, ...]) -> None:
         self._interfaces = interfaces
-        self._heard: list[list[Columns]] = [[] for _ in interfaces]
+        self._heard: list[list[_Part]] = [[] for _ in interfaces]
         self._neighbors: list[set[int]] = [set() for _ in interfaces]
-        self._edges: list[Pairs] = [set() for _ in interfaces]
-        self._elsewhere: list[Columns] = []
+        self._edges: list[list[Pairs]] = [[] for _ in interfaces]
+        self._originated: list[tuple[Prefixes, Pairs]] = []
         self._peers: set[str] = set()
 
     def take(self, dump: Dump, batch: RibBatch, paths: PathBatch, rows: npt.NDArray[np.uint32]) -> None:
         """One batch: routes of customers with their paths, of all others only distinct (prefix, origin)."""
         kept = np.flatnonzero(~batch.has(Flag.WITHDRAWN))
         origins, peers, rows = batch.routes.origins[kept], batch.peers[kept], rows[kept]
-        family = np.full(len(kept), batch.routes.family, np.uint8)
-        prefixes = (
-            family,
-            *words(batch.routes.family, batch.routes.addresses[kept]),
-            batch.routes.lengths[kept],
-        )
-        self._elsewhere.append(_distinct([(*prefixes, origins)], origins != 0))
-        for number in np.unique(peers).tolist():
+        family = batch.routes.family
+        prefixes = Prefixes.of_family(family, batch.routes.addresses[kept], batch.routes.lengths[kept])
+        known = origins != 0
+        own_prefixes, (numbers,) = united([prefixes.take(known)])
+        self._originated.append((own_prefixes, _pairs(origins[known], numbers)))
+        for number in distinct(peers).tolist():
             peer = dump.peers[number]
             self._peers.add(f"AS{peer.asn}")
             for at, interface in enumerate(self._interfaces):
                 if interface.has(peer):
                     own = peers == number
                     self._neighbors[at].add(peer.asn)
-                    self._edges[at] |= _climbed(paths, distinct(rows[own]))
-                    hops = (paths.offsets[1:] - paths.offsets[:-1])[rows[own]]
-                    self._heard[at].append((*(column[own] for column in prefixes), hops, origins[own]))
+                    self._edges[at].append(_climbed(paths, distinct(rows[own])))
+                    hops = (paths.offsets[1:] - paths.offsets[:-1])[rows[own]].astype(np.int32)
+                    self._heard[at].append((prefixes.take(own), origins[own], hops))
 
     def learnt(self) -> Learnt:
         """All of it; ArgumentError where an interface has no neighbour."""
@@ -202,54 +211,37 @@ class _Taking:
                 raise ArgumentError(
                     f"interface {interface.name}: expected a neighbour on it in the dumps, which have {known}"
                 )
+        parts = [prefixes for prefixes, _ in self._originated]
+        parts += [prefixes for own in self._heard for prefixes, _, _ in own]
+        prefixes, numbers = united(parts)
+        rows = iter(numbers)
+        pairs = [
+            _pairs(given >> HALF, own[(given & LOWER).astype(np.int64)])
+            for (_, given), own in zip(self._originated, rows, strict=False)
+        ]
+        heard = []
+        for own in self._heard:
+            _, origins, hops = zip(*own, strict=True)
+            of_own = np.concatenate([next(rows) for _ in own])
+            heard.append(_heard(of_own, np.concatenate(origins), np.concatenate(hops)))
         return Learnt(
-            tuple(map(_heard, self._heard)),
+            prefixes,
+            tuple(heard),
             tuple(map(frozenset, self._neighbors)),
-            tuple(map(frozenset, self._edges)),
-            _Elsewhere(_distinct(self._elsewhere)),
+            tuple(distinct(np.concatenate(own)) for own in self._edges),
+            distinct(np.concatenate(pairs)),
         )
+
+
+def _pairs(first: npt.NDArray[np.integer], second: npt.NDArray[np.integer]) -> Pairs:
+    return distinct(first.astype(np.uint64) << HALF | second.astype(np.uint64))
 
 
 def _climbed(paths: PathBatch, rows: npt.NDArray[np.uint32]) -> Pairs:
     """Customer and provider along paths: a customer sends what it and its customers originate, so that each
     AS is the customer of the one before. Paths with an AS_SET tell nothing."""
     rows = rows[~paths.as_sets[rows].astype(np.bool_)]
-    at = _ranges(paths.offsets[rows].astype(np.int64), paths.offsets[rows + 1].astype(np.int64) - 1)
-    provider, customer = paths.asns[at].astype(np.uint64), paths.asns[at + 1].astype(np.uint64)
-    pairs = distinct((customer << np.uint64(32) | provider)[customer != provider])
-    return set(zip((pairs >> np.uint64(32)).tolist(), (pairs & np.uint64(0xFFFFFFFF)).tolist(), strict=True))
-
-
-def _ranges(first: npt.NDArray[np.int64], end: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """All numbers from each first to before its end."""
-    counts = np.maximum(end - first, 0)
-    found: npt.NDArray[np.int64] = np.repeat(first - np.cumsum(counts) + counts, counts)
-    return found + np.arange(len(found))
-
-
-def _heard(parts: list[Columns]) -> frozenset[Heard]:
-    *prefixes, hops, origins = _distinct(parts)
-    return frozenset(map(Heard, _keys(*prefixes), origins.tolist(), hops.tolist()))
-
-
-def _keys(family: Any, high: Any, low: Any, lengths: Any) -> list[Key]:
-    """Prefixes as keys; IPv4 stands in the highest bits of its words."""
-    four = family == 4
-    firsts = np.where(four, high >> np.uint64(32), high).tolist()
-    numbers = [
-        first if wide == 4 else first << 64 | second
-        for wide, first, second in zip(family.tolist(), firsts, low.tolist(), strict=True)
-    ]
-    return [*zip(family.tolist(), numbers, lengths.tolist(), strict=True)]
-
-
-def _distinct(parts: Sequence[Columns], mask: Any = None) -> Columns:
-    """Distinct rows of all parts, sorted by their last column first."""
-    columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
-    if mask is not None:
-        columns = [column[mask] for column in columns]
-    order = np.lexsort(columns)
-    columns = [column[order] for column in columns]
-    new = np.ones(len(order), np.bool_)
-    new[1:] = np.logical_or.reduce([column[1:] != column[:-1] for column in columns])
-    return tuple(column[new] for column in columns)
+    at = spans(paths.offsets[rows].astype(np.int64), paths.offsets[rows + 1].astype(np.int64) - 1)
+    provider, customer = paths.asns[at], paths.asns[at + 1]
+    other = customer != provider
+    return _pairs(customer[other], provider[other])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -88,6 +89,18 @@ def table_grid(rows: pa.Table, shown: Sequence[str], limit: int) -> Any:
     return grid(Grid("", [name.replace("_", " ") for name in shown], cells))
 
 
+def counted(column: pa.ChunkedArray) -> Counter[Any]:
+    """How many rows have each value, without a Python object for a row.
+
+    >>> import pyarrow
+    >>> counted(pyarrow.chunked_array([["a", "b", "a"]]))
+    Counter({'a': 2, 'b': 1})
+    """
+    found = column.value_counts()
+    values, counts = (found.field(name).to_pylist() for name in ("values", "counts"))
+    return Counter(dict(zip(values, counts, strict=True)))
+
+
 def cell(name: str, value: Any) -> str:
     """A value as a terminal shows it; AS numbers are told by the name of their column.
 
@@ -100,17 +113,7 @@ def cell(name: str, value: Any) -> str:
         return ", ".join(cell(name.removesuffix("s"), item) for item in value)
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if name in (
-        "origin",
-        "asn",
-        "expected_origin",
-        "cover_origin",
-        "peer_as",
-        "customer",
-        "via_asn",
-        "victim_as",
-        "culprit_as",
-    ):
+    if name in AS_COLUMNS:
         return f"AS{value}"
     if isinstance(value, int):
         return f"{value:,}"

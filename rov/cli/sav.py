@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from itertools import accumulate
 from typing import Any
 
 import click
 
 from rov.audit.sav import ALGORITHMS, SAV, sav_table
 from rov.audit.sav_heard import Interface, learn
-from rov.cli.answers import Reply, answer, limit_option
+from rov.cli.answers import Reply, answer, counted, limit_option
 from rov.cli.dumps import output_option, reopened
 from rov.cli.shared import EXIT_FOUND, json_option, read_vrps, strict_option, warn_skipped
 from rov.errors import ArgumentError, PrefixError
@@ -116,13 +116,13 @@ def build(
     with reopened(ribs, "rov sav build") as dumps:
         learnt = learn(dumps, interfaces)
     table = sav_table(learnt, interfaces, algorithm, snapshot, also=also)
-    counts = Counter(table["interface"].to_pylist())
+    counts = counted(table["interface"])
     empty = [interface.name for interface in interfaces if not counts[interface.name]]
     if router:
-        names, prefixes = table["interface"].to_pylist(), table["prefix"].to_pylist()
+        ends = accumulate(counts[one.name] for one in interfaces)
         lists = [
-            source_list(one.name, [p for name, p in zip(names, prefixes, strict=True) if name == one.name])
-            for one in interfaces
+            source_list(one.name, table["prefix"][end - counts[one.name] : end].to_pylist())
+            for one, end in zip(interfaces, ends, strict=True)
         ]
         text = source_filters(router, lists, templates=templates)
         if how["output"] in (None, "-"):
@@ -130,7 +130,7 @@ def build(
         else:
             write_file(how["output"], [text.encode()])
     else:
-        sources = dict(Counter(table["source"].to_pylist()))
+        sources = dict(counted(table["source"]))
         summary = {
             "interfaces": {interface.name: counts[interface.name] for interface in interfaces},
             "sources": sources,

@@ -30,7 +30,7 @@ TABLES = {
     CONTACTS: ("contacts", lambda: contacts_table(EMPTY, Contacts(), datetime.date(2026, 1, 1))),
     INCIDENTS: ("incidents", lambda: incidents_table([])),
     SUMMARY: ("incidents", lambda: summary_table([])),
-    SAV: ("source-addresses", lambda: sav_table(Learnt((), (), (), {}), [], "efp-b", Snapshot.empty())),
+    SAV: ("source-addresses", lambda: sav_table(Learnt.of((), (), (), {}), [], "efp-b", Snapshot.empty())),
 }
 
 PAGES = sorted({page for page, _ in TABLES.values()} | {"watch"})
