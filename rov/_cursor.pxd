@@ -11,15 +11,20 @@ cdef extern from *:
     #include <stdint.h>
     #include <string.h>
     #define rov_likely(x) __builtin_expect(!!(x), 1)
-    static inline uint16_t rov_load_u16(const uint8_t* at) {
-        return (uint16_t)(at[0] << 8 | at[1]);
-    }
-    static inline uint32_t rov_load_u32(const uint8_t* at) {
-        return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
-    }
-    static inline uint64_t rov_load_u64(const uint8_t* at) {
-        return (uint64_t)rov_load_u32(at) << 32 | rov_load_u32(at + 4);
-    }
+    #if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    #define rov_from_network(size, word) (word)
+    #else
+    #define rov_from_network(size, word) __builtin_bswap##size(word)
+    #endif
+    #define ROV_LOAD(size) \\
+        static inline uint##size##_t rov_load_u##size(const uint8_t* at) { \\
+            uint##size##_t word; \\
+            memcpy(&word, at, sizeof word); \\
+            return rov_from_network(size, word); \\
+        }
+    ROV_LOAD(16)
+    ROV_LOAD(32)
+    ROV_LOAD(64)
     """
     bint rov_likely(bint x) noexcept nogil
     uint16_t rov_load_u16(const uint8_t* at) noexcept nogil
@@ -83,4 +88,20 @@ cdef inline bint read_u64(Cursor* c, uint64_t* out) noexcept nogil:
         return False
     out[0] = rov_load_u64(c.at)
     c.at += 8
+    return True
+
+
+cdef inline bint last_u32(const Cursor* c, uint32_t* out) noexcept nogil:
+    """The last four octets; the cursor stays."""
+    if left(c) < 4:
+        return False
+    out[0] = rov_load_u32(c.end - 4)
+    return True
+
+
+cdef inline bint skip_u24(Cursor* c, uint32_t expected, size_t more) noexcept nogil:
+    """Go over three octets if they are those expected, and so many more."""
+    if left(c) < 4 or left(c) < 3 + more or rov_load_u32(c.at) >> 8 != expected:
+        return False
+    c.at += 3 + more
     return True

@@ -3,7 +3,9 @@
 from libc.stdint cimport uint8_t, uint16_t, uint32_t
 from libc.string cimport memset
 
-from rov._cursor cimport Cursor, left, read_part, read_u8, read_u16, read_u32, skip
+from rov._cursor cimport (
+    Cursor, last_u32, left, read_part, read_u8, read_u16, read_u32, rov_likely, skip, skip_u24,
+)
 from rov._mrt_rows cimport ANY_SET, AS_SET, EMPTY_PATH, Buffer, put_u32, reserve
 
 # Attribute types and flags (RFC 4271 §4.3, RFC 1997, RFC 4760, RFC 6793, RFC 8092).
@@ -17,6 +19,7 @@ cdef enum:
     ATTR_AS4_AGGREGATOR = 18
     ATTR_LARGE_COMMUNITIES = 32
     EXTENDED_LENGTH = 0x10
+    ORIGIN_HEAD = 0x400101       # flags, type and length of ORIGIN, with which nearly all begin
 
 # Kinds of path segments (RFC 4271 §4.3, RFC 5065 §3).
 cdef enum:
@@ -50,11 +53,12 @@ cdef struct Segment:
 
 cdef inline bint next_attribute(Cursor* c, uint8_t* kind, Cursor* value) noexcept nogil:
     """Read one attribute; False where it does not fit."""
-    cdef uint8_t flags, short_size
-    cdef uint16_t size
-    if not (read_u8(c, &flags) and read_u8(c, kind)):
+    cdef uint8_t short_size
+    cdef uint16_t head, size
+    if not read_u16(c, &head):
         return False
-    if flags & EXTENDED_LENGTH:
+    kind[0] = <uint8_t>head
+    if head >> 8 & EXTENDED_LENGTH:
         return read_u16(c, &size) and read_part(c, size, value)
     return read_u8(c, &short_size) and read_part(c, short_size, value)
 
@@ -113,6 +117,14 @@ cdef inline bint path_origin(Cursor path, uint8_t as_size, bint confeds, uint32_
             any_set = ANY_SET
     flags[0] |= any_set
     return True
+
+
+cdef inline bint end_of_sequence(Cursor path, uint32_t* origin) noexcept nogil:
+    """The last AS of a path that is one AS_SEQUENCE of 4-octet ASes, as nearly all are; else False."""
+    cdef uint16_t head        # its kind and count
+    if not read_u16(&path, &head) or left(&path) != <size_t>4 * <uint8_t>head:
+        return False
+    return head >> 8 == SEGMENT_SEQUENCE and last_u32(&path, origin) and origin[0] != 0
 
 
 cdef inline int path_count(Cursor path, uint8_t as_size) noexcept nogil:
@@ -183,11 +195,16 @@ cdef inline bint find_origin(Cursor c, uint8_t as_size, uint32_t* origin, uint8_
     cdef Attributes all_of_them
     if as_size == 2:
         return find_attributes(c, 2, &all_of_them) and origin_of(&all_of_them, origin, flags)
+    skip_u24(&c, ORIGIN_HEAD, 1)
     while left(&c):
         if not next_attribute(&c, &kind, &value):
             return False
-        if kind == ATTR_AS_PATH:
-            return path_origin(value, 4, True, origin, flags)
+        if kind != ATTR_AS_PATH:
+            continue
+        if rov_likely(end_of_sequence(value, origin)):
+            flags[0] = 0
+            return True
+        return path_origin(value, 4, True, origin, flags)
     origin[0] = 0
     flags[0] = EMPTY_PATH
     return True

@@ -26,7 +26,6 @@ cdef struct Joined:      # the routes of one record
     uint32_t origins[MAX_ORIGINS]
     Buffer sets
     int count
-    int last             # the one found last: neighbours mostly agree
 
 
 cdef inline uint64_t* set_of(const Joined* j, int at, uint32_t words) noexcept nogil:
@@ -47,14 +46,13 @@ cdef inline int place_of(Joined* j, uint32_t origin, uint32_t words) noexcept no
     return j.count - 1
 
 
-cdef inline void join_peer(Joined* j, uint32_t peer, uint32_t words) noexcept nogil:
-    """Put a peer into the set of the origin found last."""
-    set_of(j, j.last, words)[peer >> 6] |= <uint64_t>1 << (peer & 63)
+cdef inline void join_peer(uint64_t* set, uint32_t peer) noexcept nogil:
+    set[peer >> 6] |= <uint64_t>1 << (peer & 63)
 
 
 cdef inline bint start_joining(Joined* j, uint32_t words) noexcept nogil:
     """No routes yet; False when there is no memory."""
-    j.count = j.last = 0
+    j.count = 0
     j.sets.used = 0
     return reserve(&j.sets, MAX_ORIGINS * words * sizeof(uint64_t))
 
@@ -94,6 +92,17 @@ cdef inline bint put_joined(Routes* out, Joined* j, const BgpPrefix* prefix, uin
             return False
     j.count = 0
     return True
+
+
+cdef inline uint64_t* set_to_join(Routes* out, Joined* j, const BgpPrefix* prefix, uint8_t family,
+                                  uint32_t origin, uint32_t words) noexcept nogil:
+    """The set of an origin; where there is no place left, those before it are put. NULL: no memory."""
+    cdef int at = place_of(j, origin, words)
+    if at < 0:
+        if not put_joined(out, j, prefix, family, words):
+            return NULL
+        at = place_of(j, origin, words)
+    return set_of(j, at, words)
 
 
 cdef inline void cut_routes(Routes* r, size_t count, uint8_t family, uint32_t words) noexcept nogil:

@@ -9,7 +9,8 @@ from rov._mrt_format cimport FAULT_NONE, SAFI_MULTICAST, SAFI_UNICAST, STOP_FULL
 from rov._mrt_peers cimport NO_PEER, PeerTable
 from rov._mrt_prefixes cimport BgpPrefix
 from rov._mrt_routes cimport (
-    PEERS_PER_WORD, Joined, Routes, cut_routes, free_routes, join_peer, place_of, put_joined, start_joining,
+    PEERS_PER_WORD, Joined, Routes, cut_routes, free_routes, join_peer, put_joined, set_to_join,
+    start_joining,
 )
 from rov._mrt_rows cimport (
     AS_SET, EMPTY_PATH, Buffer, Row, Rows, cut_rows, free_rows, put_row, put_u32, reserve,
@@ -104,12 +105,15 @@ cdef inline uint32_t peer_at(Sink* s, uint16_t place) noexcept nogil:
     cdef uint32_t peer = NO_PEER
     if rov_likely(<size_t>place * sizeof(uint32_t) < s.peer_map.used):
         peer = (<const uint32_t*>s.peer_map.data)[place]
-    s.seen.unknown_peers += peer == NO_PEER
+    if peer == NO_PEER:
+        s.seen.unknown_peers += 1
     return peer
 
 
 cdef inline void count_origin(Sink* s, uint8_t flags) noexcept nogil:
     s.seen.entries += 1
+    if rov_likely(flags == 0):
+        return
     s.seen.as_set += (flags & AS_SET) != 0
     s.seen.empty_path += (flags & EMPTY_PATH) != 0
 
@@ -147,8 +151,7 @@ cdef inline int announce(Sink* s, const BgpPrefix* prefix, uint8_t family, Row* 
             return STOP_FULL
         if not start_joining(&s.joined, s.words):
             return STOP_MEMORY
-        s.joined.last = place_of(&s.joined, row.origin, s.words)
-        join_peer(&s.joined, row.peer, s.words)
+        join_peer(set_to_join(routes, &s.joined, prefix, family, row.origin, s.words), row.peer)
         if not put_joined(routes, &s.joined, prefix, family, s.words):
             return STOP_MEMORY
     else:

@@ -2,7 +2,7 @@
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
-from rov._cursor cimport Cursor, left, read_part, read_u8, read_u16, read_u32, skip
+from rov._cursor cimport Cursor, left, read_part, read_u8, read_u16, read_u32, read_u64, skip
 from rov._mrt_attributes cimport Attributes, find_attributes, find_origin, origin_of
 from rov._mrt_format cimport (
     FAULT_NONE, FAULT_PREFIX, FAULT_SHORT, GEO_PEER_TABLE, PEER_INDEX_TABLE, RIB_GENERIC,
@@ -11,7 +11,7 @@ from rov._mrt_format cimport (
 )
 from rov._mrt_peers cimport Peer, number_of
 from rov._mrt_prefixes cimport BgpPrefix, next_prefix, read_address, set_prefix
-from rov._mrt_routes cimport Joined, Routes, join_peer, place_of, put_joined, start_joining
+from rov._mrt_routes cimport Joined, Routes, join_peer, put_joined, set_to_join, start_joining
 from rov._mrt_rows cimport Row, put_u32, reserve
 from rov._mrt_sink cimport Sink, announce, count_origin, is_wanted, peer_at, put, put_attributes
 
@@ -45,34 +45,44 @@ cdef inline int peer_index_table(Sink* s, Cursor body) noexcept nogil:
     return FAULT_NONE
 
 
+cdef inline bint next_entry(Cursor* c, bint with_id, uint16_t* place, Cursor* attributes) noexcept nogil:
+    """Read one entry of a record but its time and path id."""
+    cdef uint64_t head        # place, time and size
+    cdef uint16_t size
+    if with_id:
+        return (read_u16(c, place) and skip(c, 8) and read_u16(c, &size) and read_part(c, size, attributes))
+    if not read_u64(c, &head):
+        return False
+    place[0] = <uint16_t>(head >> 48)
+    return read_part(c, <uint16_t>head, attributes)
+
+
 cdef inline int join_entries(Sink* s, const BgpPrefix* prefix, uint8_t family, uint16_t count, bint with_id,
                              Cursor body) noexcept nogil:
     """The entries of a record as routes, each origin once."""
     cdef Routes* routes = &s.routes4 if family == 4 else &s.routes6
     cdef Joined* joined = &s.joined
+    cdef uint64_t* set = NULL          # of the origin found last
     cdef Cursor attributes
-    cdef uint16_t place, size
-    cdef uint32_t _, time, path_id, origin, peer
+    cdef uint16_t place
+    cdef uint32_t _, origin, last = 0, peer
     cdef uint8_t flags
     if not start_joining(joined, s.words):
         return STOP_MEMORY
     for _ in range(count):
-        if not (read_u16(&body, &place) and read_u32(&body, &time)
-                and (not with_id or read_u32(&body, &path_id))
-                and read_u16(&body, &size) and read_part(&body, size, &attributes)):
+        if not next_entry(&body, with_id, &place, &attributes):
             return FAULT_SHORT
         if not find_origin(attributes, 4, &origin, &flags):
             s.seen.malformed += 1
             continue
         count_origin(s, flags)
         peer = peer_at(s, place)
-        if joined.count == 0 or joined.origins[joined.last] != origin:
-            joined.last = place_of(joined, origin, s.words)
-            if joined.last < 0:
-                if not put_joined(routes, joined, prefix, family, s.words):
-                    return STOP_MEMORY
-                joined.last = place_of(joined, origin, s.words)
-        join_peer(joined, peer, s.words)
+        if set == NULL or origin != last:
+            set = set_to_join(routes, joined, prefix, family, origin, s.words)
+            if set == NULL:
+                return STOP_MEMORY
+            last = origin
+        join_peer(set, peer)
     return FAULT_NONE if put_joined(routes, joined, prefix, family, s.words) else STOP_MEMORY
 
 

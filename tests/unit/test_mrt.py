@@ -221,9 +221,35 @@ def test_peers_beyond_the_last_number_share_one(tmp_path):
     ],
 )
 @pytest.mark.parametrize("paths", [False, True])
-def test_origin(dump, segments, origin, flags, paths):
+def test_origin(dump, segments, origin, flags, paths, tmp_path):
     octets = PEERS + w.rib(2, V4, w.entry(0, w.attributes(segments)))
     assert dump(octets, paths=paths)[0] == [(V4, origin, "192.0.2.1", 0, int(flags))]
+    assert table_rows(read_table(tmp_path / "dump")) == [(V4, origin, 1)]
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        b"",
+        w.attribute(1, b""),
+        w.attribute(1, b"\0\2"),
+        w.attribute(1, b"\0", 0xC0),
+        b"\x50\x01\0\1\0",
+        w.attribute(1, b"\0") * 2,
+    ],
+    ids=["none", "empty", "two octets", "other flags", "extended length", "twice"],
+)
+def test_origin_behind_what_few_entries_begin_with(dump, first, tmp_path):
+    """Entries that begin with ORIGIN as nearly all do are read in a shorter way."""
+    path = w.attribute(2, w.segment(w.SEQUENCE, 1, 2))
+    assert dump(PEERS + w.rib(2, V4, w.entry(0, first + path)))[0][0][1] == 2
+    assert table_rows(read_table(tmp_path / "dump")) == [(V4, 2, 1)]
+
+
+def test_an_entry_that_ends_within_origin(dump, tmp_path):
+    octets = PEERS + w.rib(2, V4, w.entry(0, b"\x40\x01\x01"), w.entry(1, w.path(7)))
+    assert [row[1] for row in dump(octets)[0]] == [7]
+    assert table_rows(read_table(tmp_path / "dump")) == [(V4, 7, 1)]
 
 
 def test_an_entry_without_a_path_has_no_origin(dump):
