@@ -5,6 +5,7 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
+from rov._numbers cimport write_number
 from rov._prefix cimport LONGEST_TEXT, ParsedPrefix, write_prefix
 
 cpdef enum Field:  # what follows the text of a step
@@ -40,20 +41,6 @@ cdef struct Plan:
     const char* separator
     Py_ssize_t separator_size
     Py_ssize_t row_bound
-
-
-cdef inline int write_number(uint64_t value, char* out) noexcept nogil:
-    cdef char digits[20]
-    cdef int n = 0, i
-    while True:
-        digits[n] = <char>(48 + value % 10)
-        value //= 10
-        n += 1
-        if value == 0:
-            break
-    for i in range(n):
-        out[i] = digits[n - 1 - i]
-    return n
 
 
 cdef inline void two_digits(uint64_t value, char* out) noexcept nogil:
