@@ -56,8 +56,8 @@ def test_all_is_complete():
     # Modules of the package become its attributes by themselves; those that are listed are meant.
     public = {
         name
-        for name, value in vars(rov).items()
-        if not name.startswith("_") and (not inspect.ismodule(value) or name in rov.__all__)
+        for name in dir(rov)
+        if not name.startswith("_") and (not inspect.ismodule(getattr(rov, name)) or name in rov.__all__)
     }
     assert public - {"annotations"} == set(rov.__all__)
 
@@ -127,3 +127,16 @@ def test_layers_hold():
     )
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert " 0 broken" in ended.stdout
+
+
+def test_what_an_import_brings():
+    """The parts of rov come at their first use, so that the import of the package stays quick."""
+    program = (
+        "import sys, rov; late = {*rov._PARTS}; "
+        "loaded = {name.removeprefix('rov.') for name in sys.modules}; "
+        "assert not loaded & {*late, 'urllib3', 'pyarrow', 'click'}, loaded & late; "
+        "assert late <= {*dir(rov)} & {*rov.__all__}; "
+        "assert {getattr(rov, name).__name__ for name in late} == {f'rov.{name}' for name in late}; "
+        "assert not hasattr(rov, 'nonsense')"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
