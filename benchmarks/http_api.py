@@ -184,15 +184,14 @@ def loads(web: int, made: dict[str, bytes]) -> dict[str, Callable[[], object]]:
 
     def fresh(path: str) -> Callable[[], object]:
         # another selection each time: none is kept
-        return lambda: get(
-            web, f"{path}?select-prefix=::/0&select-asn={next(counter)}", **{"Accept-Encoding": "gzip"}
-        )
+        return lambda: get(web, f"{path}&select-asn={next(counter)}", **{"Accept-Encoding": "gzip"})
 
     return {
         "nothing": lambda: time.sleep(0.01),
         **{f"POST {form}": (lambda form=form: post(web, form, made[form])) for form in made},  # type: ignore[misc]
         "GET /json, gzip, kept": lambda: get(web, "/json", **{"Accept-Encoding": "gzip"}),
-        "GET /csv, selections": fresh("/csv"),
+        "GET /csv, selections": fresh("/csv?select-prefix=::/0"),
+        "GET /jsonext, IPv6": fresh("/jsonext?select-prefix=::/0&include=more-specifics"),
         "GET /metrics": lambda: get(web, "/metrics"),
     }
 

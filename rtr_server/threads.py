@@ -1,10 +1,14 @@
-"""Blocking work off the event loop, in a daemon thread: a program that ends does not wait for it."""
+"""Blocking work off the event loop, in a thread that a program which ends does not wait for.
+
+Threads are started by ``_thread``: ``threading.Thread.start`` returns only when the new thread runs. Until it
+does, which on a busy processor takes milliseconds, the event loop would serve no router.
+"""
 
 from __future__ import annotations
 
+import _thread
 import asyncio
 import contextlib
-import threading
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -37,5 +41,5 @@ async def in_thread(work: Callable[[], Result]) -> Result:
         with contextlib.suppress(RuntimeError):  # the loop has been closed: nobody waits
             loop.call_soon_threadsafe(finish, result, failure)
 
-    threading.Thread(target=run, name="rtr-server-load", daemon=True).start()
+    _thread.start_new_thread(run, ())
     return await future

@@ -24,6 +24,9 @@ SLICE = 128 << 10
 SMALL = 1_000
 """Octets below which nothing is compressed."""
 
+MAX_KEPT = 1_000
+"""Answers kept, however small: the memory for the names of small ones is counted nowhere else."""
+
 GZIP_LEVEL = 2
 ZSTD_LEVEL = 3
 _GZIP = 31
@@ -51,6 +54,8 @@ class Kitchen:
         self._room = room
         self._kept: OrderedDict[Entry, bytes] = OrderedDict()
         self._octets = 0
+        self._generation = 0
+        """Of the set that all that is kept was made of."""
         self._making: dict[Entry, asyncio.Task[bytes]] = {}
 
     async def get(self, entry: Entry, make: Callable[[], Iterable[bytes]]) -> bytes:
@@ -77,12 +82,15 @@ class Kitchen:
         return body
 
     def _keep(self, entry: Entry, body: bytes) -> None:
-        """Forget what is of older sets, then the least recently asked for."""
-        for old in [old for old in self._kept if old.generation != entry.generation]:
-            self._octets -= len(self._kept.pop(old))
+        """Forget what is of older sets, then the least recently asked for; keep nothing of an older set."""
+        if entry.generation < self._generation:
+            return
+        if entry.generation > self._generation:
+            self._kept.clear()
+            self._octets, self._generation = 0, entry.generation
         self._kept[entry] = body
         self._octets += len(body)
-        while self._octets > self._room:
+        while self._octets > self._room or len(self._kept) > MAX_KEPT:
             _, gone = self._kept.popitem(last=False)
             self._octets -= len(gone)
 
