@@ -115,8 +115,8 @@ def _grown(columns: RouteColumns, index: rov.VrpIndex, size: int) -> RouteColumn
     vrps = index.snapshot.ipv4 if family == 4 else index.snapshot.ipv6
     pools: list[list[Keys]] = [[], [], []]
     for keys in candidates(family, own, vrps, missing):
+        judged = index.validate_batch(_batch(family, keys))
         for state, share in enumerate(shares):
-            judged = index.validate_batch(_batch(family, keys))
             rows = np.flatnonzero(judged == state)
             most = round(2 * missing * share)
             pools[state].append(keys[rows[random.permutation(len(rows))[:most]]])

@@ -197,7 +197,7 @@ class VrpIndex(Lookup):
         allowing = tuple(vrp for vrp in covering if route.length <= vrp.max_length)
         return Validity(
             state,
-            reason_of(state, covering, origin),
+            reason_of(state, (vrp.asn for vrp in covering), origin),
             tuple(vrp for vrp in allowing if vrp.asn == origin != 0),
             tuple(vrp for vrp in allowing if not vrp.asn == origin != 0),
             tuple(vrp for vrp in covering if route.length > vrp.max_length),
@@ -237,8 +237,8 @@ class VrpIndex(Lookup):
         return f"<VrpIndex: {len(self):,} VRPs ({ipv4:,} IPv4, {ipv6:,} IPv6)>"
 
 
-def reason_of(state: State, covering: Iterable[Vrp], asn: int) -> Reason:
-    """The Reason of a route, from its State and the VRPs that cover it.
+def reason_of(state: State, covering: Iterable[int], asn: int) -> Reason:
+    """The Reason of a route, from its State and the ASes of the VRPs that cover it.
 
     >>> reason_of(State.INVALID, [], 64496).name
     'AS0'
@@ -247,7 +247,7 @@ def reason_of(state: State, covering: Iterable[Vrp], asn: int) -> Reason:
         return Reason.NOT_COVERED
     if state is State.VALID:
         return Reason.MATCHED
-    origins = {vrp.asn for vrp in covering}
+    origins = set(covering)
     if asn and asn in origins:
         return Reason.LENGTH
     return Reason.AS if origins - {0} else Reason.AS0

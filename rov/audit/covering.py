@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from rov._nesting import ranges
 from rov.audit.nesting import distinct, words
-from rov.audit.tables import arrow, number_column, prefix_column
+from rov.audit.tables import arrow, list_column, number_column, prefix_column
 from rov.audit.verdicts import Judged
 from rov.columns import VrpColumns
 from rov.snapshot import Snapshot
@@ -105,5 +105,5 @@ def covering_column(parts: tuple[Judged, ...], snapshot: Snapshot) -> pa.Chunked
         for offsets, rows in covering(judged, vrps):
             used = distinct(rows)
             texts = vrp_texts(vrps.take(used)).take(number_column(np.searchsorted(used, rows)))
-            chunks.append(pyarrow.ListArray.from_arrays(number_column(offsets.astype(np.int32)), texts))
+            chunks.append(list_column(offsets, texts))
     return pyarrow.chunked_array(chunks, pyarrow.list_(pyarrow.string()))

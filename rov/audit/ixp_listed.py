@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from rov.audit.entries import Entries
 from rov.audit.prefixes import Rows, spans
-from rov.audit.tables import arrow, number_column
+from rov.audit.tables import arrow, list_column, number_column
 from rov.rib import Ragged
 from rov.types import Family
 
@@ -90,20 +90,11 @@ class Listed(NamedTuple):
         first, second = numbers[:split], numbers[split:]
         order[first + np.repeat(large.offsets[:-1], np.diff(plain.offsets))] = first
         order[second - split + np.repeat(plain.offsets[1:], np.diff(large.offsets))] = second
-        return lists(plain.offsets + large.offsets, values.take(number_column(order)))
+        return list_column(plain.offsets + large.offsets, values.take(number_column(order)))
 
     def path_lists(self) -> pa.Array:
         """The path of each as a list of AS numbers."""
-        return lists(self.paths.offsets, number_column(self.paths.values))
-
-
-def lists(offsets: Rows, values: pa.Array) -> pa.Array:
-    """A column of lists.
-
-    >>> lists(np.array([0, 0, 1]), arrow().array([5])).to_pylist()
-    [[], [5]]
-    """
-    return arrow().ListArray.from_arrays(number_column(offsets.astype(np.int32)), values)
+        return list_column(self.paths.offsets, number_column(self.paths.values))
 
 
 def family_at(first_ipv6: int, numbers: Rows) -> tuple[tuple[Family, Rows], tuple[Family, Rows]]:

@@ -18,7 +18,7 @@ from rov._nesting import count_upto, cover_max, ranges
 from rov.audit.bogons import reserved
 from rov.audit.nesting import words
 from rov.audit.schemas import Schema
-from rov.audit.tables import arrow, origins, prefix_texts, prefixes
+from rov.audit.tables import arrow, list_column, number_column, origins, prefixes
 from rov.audit.tables import words as as_words
 from rov.audit.verdicts import REASON_WORDS, Judged, Verdicts
 from rov.audit.whatif import change
@@ -244,14 +244,12 @@ def _as_routes(vrps: VrpColumns) -> RouteColumns:
 
 
 def _texts(routes: RouteColumns, lists: RowLists) -> pa.Array:
-    pyarrow = arrow()
+    from pyarrow import compute
+
     part = routes.take(lists.rows)
-    texts = [
-        f"{prefix} AS{origin}"
-        for prefix, origin in zip(prefix_texts(part), part.origins.tolist(), strict=True)
-    ]
-    values = pyarrow.array(texts, pyarrow.string())
-    return pyarrow.ListArray.from_arrays(pyarrow.array(lists.offsets, pyarrow.int32()), values)
+    texts = prefixes([part]).combine_chunks()
+    asns = number_column(part.origins).cast(arrow().string())
+    return list_column(lists.offsets, compute.binary_join_element_wise(texts, asns, " AS"))
 
 
 def krill_lines(suggested: tuple[Suggested, Suggested]) -> str:

@@ -87,6 +87,15 @@ def number_column(values: Rows, missing: Bools | None = None) -> pa.Array:
     return pyarrow.Array.from_buffers(pyarrow.from_numpy_dtype(values.dtype), len(values), buffers)
 
 
+def list_column(offsets: Rows, values: pa.Array) -> pa.Array:
+    """A column of lists: row i has ``values[offsets[i]:offsets[i + 1]]``.
+
+    >>> list_column(np.array([0, 0, 1]), number_column(np.array([5]))).to_pylist()
+    [[], [5]]
+    """
+    return arrow().ListArray.from_arrays(number_column(offsets.astype(np.int32)), values)
+
+
 def text_column(texts: Sequence[str]) -> pa.Array:
     """A few texts, made as ``number_column`` makes numbers and for its reason.
 

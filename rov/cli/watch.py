@@ -196,8 +196,8 @@ class _Watch:
                 return
         try:
             with rib.open(name) as dump:
-                for batch in dump:
-                    self.out.give(self.monitor.take_batch(batch, dump.peers))
+                for alerts in self.monitor.take_dump(dump):
+                    self.out.give(alerts)
                 for warning in dump.warnings:
                     click.echo(f"rov: {warning}", err=True)
         except RibFileError as error:

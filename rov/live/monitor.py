@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 from zipfile import BadZipFile
 
@@ -13,17 +13,18 @@ import numpy as np
 import numpy.typing as npt
 
 from rov._checks import as_kind
-from rov.audit.verdicts import REASON_WORDS
+from rov._prefix import format_prefix
+from rov.audit.verdicts import REASON_WORDS, STATE_WORDS
 from rov.delta import Delta
 from rov.errors import ArgumentError
 from rov.formats.compression import write_file
 from rov.index import VrpIndex, reason_of
 from rov.live.table import GONE, PEER_BITS, Changes, Routes
-from rov.rib import Flag, Peer, RibBatch
+from rov.rib import Dump, Flag, Peer, RibBatch
 from rov.rib.columns import Columns
 from rov.routes import RouteBatch
 from rov.snapshot import Snapshot
-from rov.types import Family, Prefix, State, Vrp
+from rov.types import IPV4_BITS, IPV6_BITS, Family, Prefix, State, Vrp
 
 MAX_PEERS = 1 << 24
 """Peers, each with its path ids (RFC 7911): what a key of the table holds."""
@@ -31,6 +32,9 @@ MAX_PEERS = 1 << 24
 
 STATE_VERSION = 1
 """Of the file that ``save`` writes."""
+
+AT_ONCE = 1 << 17
+"""Updates of a file that are taken at once."""
 
 MAX_KNOWN = 1 << 18
 """Routes whose words are kept for the next alert: the invalid ones of five full tables."""
@@ -111,20 +115,47 @@ class Monitor:
 
     def take_batch(self, batch: RibBatch | tuple[Family, Columns], peers: Sequence[Peer]) -> list[Alert]:
         """A batch of a dump, or columns of the reader of MRT, whose peers are numbered so."""
-        if isinstance(batch, RibBatch):
-            routes, columns = batch.routes, batch
-            gone = batch.has(Flag.WITHDRAWN)
-        else:
-            family, read = batch
-            routes, columns = RouteBatch(family, read.addresses, read.lengths, read.origins), read  # type: ignore[assignment]
-            gone = read.has(Flag.WITHDRAWN)
-        pairs, place = np.unique(
-            columns.peers.astype(np.uint64) << np.uint64(32) | columns.path_ids, return_inverse=True
+        return self._take(*self._of_batches([batch], peers))
+
+    def take_dump(self, dump: Dump) -> Iterator[list[Alert]]:
+        """All of a dump, as it is read, and what many updates at once changed.
+
+        What a batch costs grows with all routes that are known: of a file so many are taken that this is
+        little. The order within a family is that of the dump.
+        """
+        waiting: dict[Family, list[RibBatch]] = {4: [], 6: []}
+        for batch in dump:
+            own = waiting[batch.routes.family]
+            own.append(batch)
+            if sum(map(len, own)) >= AT_ONCE:
+                yield self._take(*self._of_batches(own, dump.peers))
+                own.clear()
+        for own in waiting.values():
+            if own:
+                yield self._take(*self._of_batches(own, dump.peers))
+
+    def _of_batches(
+        self, batches: Sequence[RibBatch | tuple[Family, Columns]], peers: Sequence[Peer]
+    ) -> tuple[RouteBatch, Any, Any, Any]:
+        """Routes, which of them are gone, the numbers of their peers, times: of batches of one family."""
+        family: Family = 4
+        parts = []
+        for batch in batches:
+            family, read = (batch.routes.family, batch) if isinstance(batch, RibBatch) else batch
+            routes = read.routes if isinstance(read, RibBatch) else read
+            parts.append((
+                routes.addresses, routes.lengths, routes.origins, read.has(Flag.WITHDRAWN), read.times,
+                read.peers.astype(np.uint64) << np.uint64(32) | read.path_ids,
+            ))  # fmt: skip
+        addresses, lengths, origins, gone, times, keys = (
+            column[0] if len(column) == 1 else np.concatenate(column) for column in zip(*parts, strict=True)
         )
+        pairs, place = np.unique(keys, return_inverse=True)
         numbers = np.array(
             [self._number(peers[pair >> 32], pair & 0xFFFFFFFF) for pair in pairs.tolist()], np.uint64
         )
-        return self._take(routes, gone, numbers[place] if len(numbers) else place, columns.times)
+        routes = RouteBatch(family, addresses, lengths, origins)
+        return routes, gone, numbers[place] if len(numbers) else place, times
 
     def _number(self, peer: Peer, path_id: int) -> int:
         key = peer, path_id
@@ -203,16 +234,24 @@ class Monitor:
         key = table.family, number, origin, state
         told = self._known.get(key)
         if told is None:
-            address, length = table.prefix_of(number)
-            prefix = Prefix(table.family, address, length)
-            found = self.index.covering(prefix)
-            label = "gone" if state == GONE else State(state).label
-            reason = "gone" if state == GONE else REASON_WORDS[reason_of(State(state), found, origin)]
-            told = _Told(str(prefix), label, reason, tuple(map(str, found)))
+            told = self._new_told(table, number, origin, state)
             if len(self._known) >= MAX_KNOWN:
                 self._known.clear()
             self._known[key] = told
         return told
+
+    def _new_told(self, table: Routes, number: int, origin: int, state: int) -> _Told:
+        family, (address, length) = table.family, table.prefix_of(number)
+        text, bits = format_prefix(family, address, length), IPV4_BITS if family == 4 else IPV6_BITS
+        _, _, found = self.index.covering_keys(text)
+        vrps = tuple(
+            f"{format_prefix(family, address >> (bits - size) << (bits - size), size)}-{most} AS{asn}"
+            for size, most, asn in found
+        )
+        if state == GONE:
+            return _Told(text, "gone", "gone", vrps)
+        reason = reason_of(State(state), (asn for _, _, asn in found), origin)
+        return _Told(text, STATE_WORDS[state], REASON_WORDS[reason], vrps)
 
     def _alert(self, event: str, cause: str, time: int, told: _Told, origin: int, number: int) -> Alert:
         peer = self._names[number][0]

@@ -161,15 +161,29 @@ class Routes:
         old_states[begins], old_origins[begins] = self.states[at[there]], self.origins[at[there]]
         # a route that is gone keeps its origin, to tell who comes back
         origins = np.where(states == GONE, old_origins, origins)
+        # where each stands once the new ones have been put between
+        rows = at + np.cumsum(fresh) - fresh
         if fresh.any():
-            where = at[fresh]
-            self.keys = np.insert(self.keys, where, keys[last][fresh])
-            self.origins = np.insert(self.origins, where, 0)
-            self.states = np.insert(self.states, where, GONE)
-        kept = np.flatnonzero(last)[there | fresh]
-        rows = np.searchsorted(self.keys, keys[kept])
+            self._insert(rows[fresh], keys[last][fresh])
+        known = there | fresh
+        rows, kept = rows[known], np.flatnonzero(last)[known]
         self.states[rows], self.origins[rows] = states[kept], origins[kept]
         return Changes(keys, old_states, old_origins, states, origins, order).touched()
+
+    def _insert(self, rows: npt.NDArray[np.int64], keys: U8) -> None:
+        """New rows, which nobody has yet, so that they stand at these places."""
+        count = len(self.keys) + len(rows)
+        old = np.ones(count, np.bool_)
+        old[rows] = False
+        every, origins, states = (
+            np.empty(count, np.uint64),
+            np.zeros(count, np.uint32),
+            np.empty(count, np.uint8),
+        )
+        every[old], every[rows] = self.keys, keys
+        origins[old] = self.origins
+        states[old], states[rows] = self.states, GONE
+        self.keys, self.origins, self.states = every, origins, states
 
     def judge(self, rows: npt.NDArray[np.int64], states: npt.NDArray[np.uint8]) -> Changes:
         """Other states of rows, as ``put`` tells them."""
