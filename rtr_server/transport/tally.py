@@ -21,6 +21,9 @@ from rtr_server.transport.record import FIRST, Record
 NOTIFY_BOUNDS = (0.01, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
 """Seconds: notices are spread over some seconds, and RFC 8210 section 8.2 wants a minute between two."""
 
+RESETS = ("first query", "unknown serial", "asked")
+"""Why a router is sent the full set."""
+
 MAX_CODE = 32
 """Error codes that are counted by their number: a router may send any of 65,536."""
 
@@ -101,9 +104,10 @@ class Tally:
 
 
 def _reason(why: str | None) -> str:
+    first, unknown, asked = RESETS
     if why == FIRST:
-        return "first query"
-    return "unknown serial" if why is not None and why.startswith("serial ") else "asked"
+        return first
+    return unknown if why is not None and why.startswith("serial ") else asked
 
 
 def _code(code: int) -> str:

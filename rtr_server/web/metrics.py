@@ -9,7 +9,7 @@ import asyncio
 import importlib.metadata
 import math
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from itertools import accumulate
 from typing import Any
 
@@ -23,17 +23,20 @@ from starlette.routing import BaseRoute, Route
 from rov import Snapshot
 from rtr_server.feed.losses import by_trust_anchor
 from rtr_server.feed.process import ProcessFeed
+from rtr_server.protocol.errors import ErrorCode
+from rtr_server.protocol.events import CloseReason, Kind
+from rtr_server.protocol.pdu import VERSIONS
 from rtr_server.publish import Change
 from rtr_server.sessions import SessionRow
 from rtr_server.threads import in_thread
-from rtr_server.transport.tally import Histogram
+from rtr_server.transport.tally import RESETS, Histogram
 from rtr_server.web import query
 from rtr_server.web.daemon import Daemon
 from rtr_server.web.families import Values, family, one
 from rtr_server.web.health import readiness
 from rtr_server.web.metric_aliases import aliases, anchors, newest, octets
 from rtr_server.web.metric_names import ALL
-from rtr_server.web.protocol import Traffic
+from rtr_server.web.protocol import PHASES, Traffic
 from rtr_server.web.status import exceptions, filtered
 
 KEPT = 1.0
@@ -202,8 +205,9 @@ def _sources(daemon: Daemon, rows: list[dict[str, Any]]) -> list[Metric]:
     ]
 
 
-def _single(counter: dict[str, int]) -> Values:
-    return {(name,): value for name, value in dict(counter).items()}
+def _single(counter: Mapping[str, float], known: Iterable[str] = ()) -> Values:
+    """Counts by name; ``known`` names are there from the start, as a rate sees no growth in what appears."""
+    return {(name,): value for name, value in {**dict.fromkeys(known, 0.0), **dict(counter)}.items()}
 
 
 def _counters(daemon: Daemon, meter: Meter, rows: list[SessionRow]) -> Iterator[Metric]:
@@ -217,7 +221,7 @@ def _counters(daemon: Daemon, meter: Meter, rows: list[SessionRow]) -> Iterator[
     traffic = meter.traffic
     yield one("rovkit_http_connections", traffic.current)
     yield one("rovkit_http_refused", traffic.refused)
-    yield family("rovkit_http_timeouts", _single(traffic.timeouts))
+    yield family("rovkit_http_timeouts", _single(traffic.timeouts, PHASES))
     octets = {("in",): float(traffic.octets_in), ("out",): float(traffic.octets_out)}
     yield family("rovkit_http_octets", octets)
     requests = {(method, str(status)): count for (method, status), count in dict(meter.requests).items()}
@@ -226,22 +230,28 @@ def _counters(daemon: Daemon, meter: Meter, rows: list[SessionRow]) -> Iterator[
 
 def _rtr(daemon: Daemon, rows: list[SessionRow]) -> Iterator[Metric]:
     tally = daemon.server.tally
-    sessions: dict[tuple[str, ...], float] = {}
+    kinds = {listener.transport for listener in daemon.config.transport.listen}
+    sessions: dict[tuple[str, ...], float] = {
+        (str(version), kind): 0.0 for version in VERSIONS for kind in sorted(kinds)
+    }
     for row in rows:
         key = ("none" if row.version is None else str(row.version), row.transport)
         sessions[key] = sessions.get(key, 0) + 1
     received, sent = octets(daemon, rows)
     yield family("rovkit_rtr_sessions", sessions)
     yield one("rovkit_rtr_sessions_ended", daemon.server.ledger.count)
-    yield family("rovkit_rtr_closes", _single(tally.closed))
+    yield family("rovkit_rtr_closes", _single(tally.closed, CloseReason))
     yield family("rovkit_rtr_octets", {("in",): received, ("out",): sent})
-    yield family("rovkit_rtr_queries", _single(tally.queries))
-    yield family("rovkit_rtr_responses", _single(tally.responses))
+    yield family("rovkit_rtr_queries", _single(tally.queries, Kind))
+    yield family("rovkit_rtr_responses", _single(tally.responses, Kind))
     yield one("rovkit_rtr_payload_pdus", tally.payload_pdus)
-    yield family("rovkit_rtr_resets", _single(tally.resets))
+    yield family("rovkit_rtr_resets", _single(tally.resets, RESETS))
     yield one("rovkit_rtr_cache_resets", tally.cache_resets)
     yield one("rovkit_rtr_notifies", tally.notifies)
-    yield family("rovkit_rtr_errors", {key: float(count) for key, count in dict(tally.errors).items()})
+    errors: dict[tuple[str, str], float] = {
+        (way, str(code.value)): 0.0 for way in ("sent", "received") for code in ErrorCode
+    }
+    yield family("rovkit_rtr_errors", {**errors, **dict(tally.errors)})
     yield _histogram("rovkit_rtr_notify_lag_seconds", tally.notify_lag)
 
 

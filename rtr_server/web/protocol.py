@@ -19,6 +19,8 @@ REFUSAL = (
     b"Content-Length: 21\r\nRetry-After: 10\r\nConnection: close\r\n\r\nToo many connections\n"
 )
 
+PHASES = ("head", "body", "stall", "answer")
+"""Where a client may be too slow."""
 
 CUT = "rovkit.cut"
 """An extension of the ASGI scope: a function that ends the connection within an answer."""

@@ -229,13 +229,27 @@ def test_every_page(look, glass):
                     taken(f"{name}-phone")
 
 
+def within(place, width):
+    """It is seen as a whole on a screen of this width."""
+    box = place.bounding_box()
+    assert 0 <= box["x"] < box["x"] + box["width"] <= width
+
+
 def test_a_phone(look):
     page = look("invalid", viewport={"width": 360, "height": 740}, has_touch=True, is_mobile=True)
     assert page.evaluate("document.documentElement.scrollWidth") == 360
     why = page.locator("#vrps td[data-label=Why]").first
     assert "too specific" in why.inner_text()
-    box = why.bounding_box()
-    assert 0 <= box["x"] < box["x"] + box["width"] <= 360
+    within(why, 360)
+
+
+def test_routers_and_sources_on_a_phone(look, glass):
+    """No column is off the screen: each row is a card."""
+    page = look("overview", viewport={"width": 360, "height": 740}, has_touch=True, is_mobile=True)
+    with router(glass):
+        page.locator("#sessions tbody tr", has_text="up to date").wait_for()
+        for table, last in (("sessions", "Last error"), ("sources", "Remarks")):
+            within(page.locator(f"#{table} td[data-label='{last}']").first, 360)
 
 
 @pytest.mark.parametrize("script", [True, False], ids=["with script", "without script"])

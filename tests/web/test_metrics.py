@@ -16,6 +16,7 @@ from rtr_server.feed.messages import SourceStatus
 from rtr_server.feed.process import ProcessFeed
 from rtr_server.feed.settings import Settings
 from rtr_server.protocol.client import RouterSession
+from rtr_server.protocol.events import CloseReason
 from rtr_server.web import metric_aliases, metrics
 from rtr_server.web.metric_names import ALL, NAMES, page
 from tests.web.conftest import SMALL, vrp_set
@@ -150,10 +151,11 @@ def test_sessions_are_counted(run_daemon):
         opened = []
         running.call(lambda: synced(running.cache.endpoints[0], opened))
         found = scrape(running)
-        assert values(found["rovkit_rtr_sessions"]) == {("1", "tcp"): 1}
-        assert values(found["rovkit_rtr_resets"]) == {("first query",): 1}
+        assert values(found["rovkit_rtr_sessions"]) == {("0", "tcp"): 0, ("1", "tcp"): 1, ("2", "tcp"): 0}
+        resets = values(found["rovkit_rtr_resets"])
+        assert resets == {("first query",): 1, ("unknown serial",): 0, ("asked",): 0}
         assert values(found["rovkit_rtr_payload_pdus"]) == {(): 6}
-        assert values(found["rovkit_rtr_queries"]) == {("full",): 1}
+        assert values(found["rovkit_rtr_queries"]) == {("full",): 1, ("diff",): 0}
         sent = values(found["rovkit_rtr_octets"])[("out",)]
         running.load(vrp_set(("10.0.0.0/8", 8, 1)))
         running.until(lambda: running.cache._server.tally.notifies)
@@ -167,7 +169,9 @@ def test_sessions_are_counted(run_daemon):
         running.until(lambda: not running.cache._server.connections)
         found = scrape(running)
         assert values(found["rovkit_rtr_sessions_ended"]) == {(): 1}
-        assert values(found["rovkit_rtr_closes"]) == {("end of file",): 1}
+        closes = values(found["rovkit_rtr_closes"])
+        assert {key for key, count in closes.items() if count} == {("end of file",)}
+        assert set(closes) == {(reason.value,) for reason in CloseReason}, "a rate needs a beginning"
         assert values(found["rovkit_rtr_octets"])[("out",)] > sent
 
 
