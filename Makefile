@@ -54,11 +54,6 @@ $(VENV)/.tools: $(BUILD_INPUT)
 	$(call install,.[test$(,)lint])
 	touch $@
 
-# What a checked build has: neither Spark nor a browser, which are large.
-$(VENV)/.library-tools: $(BUILD_INPUT)
-	$(call install,.[test-library])
-	touch $@
-
 run: build
 	$(BIN)/rtr-server serve $(if $(VRPS),--vrps '$(VRPS)',--synthetic) $(foreach at,$(LISTEN),--listen '$(at)') $(ARGS)
 
@@ -74,29 +69,32 @@ lint: $(VENV)/.tools
 	$(BIN)/python -m mypy.stubtest --mypy-config-file pyproject.toml --allowlist tests/typing/stubtest-allowlist.txt --ignore-unused-allowlist $(MODULES)
 	$(BIN)/lint-imports
 
-# A build with checks gets a copy of the tree and its own environment: the normal one stays as it is.
-define copy_to
+# A build with checks is made in a copy of the tree, which goes before the installed one: that stays as it is.
+define checked_build
 	mkdir -p $(1)
-	rm -rf $(addprefix $(1)/,$(COPIED)) $(1)/.venv/.built $(1)/.venv/.library-tools
+	rm -rf $(addprefix $(1)/,$(COPIED))
 	cp -Rp $(COPIED) $(1)
 	rm -f $(1)/rov/*.so $(1)/rov/*.c
+	cd $(1) && $(2) $(abspath $(BIN))/python setup.py -q build_ext --inplace
+	cd $(1) && PYTHONPATH="$$PWD" $(abspath $(BIN))/python -c \
+	'import importlib.util as i, os; at = i.find_spec("rov").origin; assert at.startswith(os.getcwd()), at'
 endef
 
-debug-test:
-	$(call copy_to,build/debug)
-	ROV_DEBUG=1 $(MAKE) -C build/debug VENV=.venv .venv/.library-tools
-	cd build/debug && .venv/bin/python -m pytest -rsfE -n $(JOBS) --dist loadfile $(CHECKED_TESTS)
+checked_pytest = PYTHONPATH="$$PWD" $(abspath $(BIN))/python -m pytest -rsfE -n $(JOBS) --dist loadfile
+
+debug-test: $(VENV)/.tools
+	$(call checked_build,build/debug,ROV_DEBUG=1)
+	cd build/debug && $(checked_pytest) $(CHECKED_TESTS)
 
 # The sanitizers' runtimes must be loaded before Python, which is built without them. Python keeps its own
 # memory to the end, so leaks are not reported. What was freed is kept in small measure: the fuzzer of the MRT
 # parser, which runs here as well, bounds the memory of the process.
-sanitize-test:
-	$(call copy_to,build/sanitize)
-	ROV_SANITIZE=1 $(MAKE) -C build/sanitize VENV=.venv .venv/.library-tools
+sanitize-test: $(VENV)/.tools
+	$(call checked_build,build/sanitize,ROV_SANITIZE=1)
 	cd build/sanitize && \
 	LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" \
 	PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0:quarantine_size_mb=16 UBSAN_OPTIONS=print_stacktrace=1 \
-	.venv/bin/python -m pytest -rsfE -n $(JOBS) --dist loadfile tests/fuzz/test_fuzz_mrt.py $(CHECKED_TESTS)
+	$(checked_pytest) tests/fuzz/test_fuzz_mrt.py $(CHECKED_TESTS)
 
 $(VENV)/.bench: $(BUILD_INPUT)
 	$(call install,.[test$(,)lint$(,)bench])
