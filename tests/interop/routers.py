@@ -411,3 +411,24 @@ def routes_about(texts: set[str]) -> dict[str, int]:
             if (prefix.family, prefix.length) != (6, 32):
                 routes[str(prefix)] = origin or OTHER_ORIGIN
     return routes
+
+
+class Daemon(Process):
+    """A BIRD under a configuration as text."""
+
+    def __init__(self, name: str, config: str, directory: Path, program: Callable[[str], str]) -> None:
+        self.control = directory / f"{name}.ctl"
+        self._birdc = program("birdc")
+        (directory / f"{name}.conf").write_text(config)
+        command = [program("bird"), "-f", "-c", str(directory / f"{name}.conf"), "-s", str(self.control)]
+        super().__init__([*command, "-P", str(directory / f"{name}.pid")], directory / f"{name}.log")
+
+    def ask(self, command: str) -> str:
+        """What birdc shows; empty as long as the daemon does not answer."""
+        self.running()
+        asked = [self._birdc, "-s", str(self.control), *command.split()]
+        return subprocess.run(asked, capture_output=True, text=True, timeout=60, check=False).stdout
+
+    def prefixes(self, what: str) -> set[str]:
+        """The prefixes of `show route WHAT`, in both tables."""
+        return set(re.findall(r"^([0-9a-f.:]+/\d+) ", self.ask(f"show route {what}"), re.MULTILINE))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -12,7 +10,8 @@ import pytest
 
 import rov
 from rov.routers import configure
-from tests.interop.processes import Cache, Process, parse_vrp, wait_until
+from tests.interop.processes import Cache, parse_vrp, wait_until
+from tests.interop.routers import Daemon
 from tests.interop.speaker import AS_SEQUENCE, AS_SET, Speaker
 
 pytestmark = pytest.mark.interop
@@ -85,27 +84,6 @@ protocol bgp customer {{
 STATIC = """protocol static {{ ipv{family} {{ import filter {{ bgp_path.prepend({origin}); accept; }}; }};
   route {prefix} unreachable; }}
 """
-
-
-class Daemon(Process):
-    """A BIRD under a configuration as text."""
-
-    def __init__(self, name: str, config: str, directory: Path, program: Callable[[str], str]) -> None:
-        self.control = directory / f"{name}.ctl"
-        self._birdc = program("birdc")
-        (directory / f"{name}.conf").write_text(config)
-        command = [program("bird"), "-f", "-c", str(directory / f"{name}.conf"), "-s", str(self.control)]
-        super().__init__([*command, "-P", str(directory / f"{name}.pid")], directory / f"{name}.log")
-
-    def ask(self, command: str) -> str:
-        """What birdc shows; empty as long as the daemon does not answer."""
-        self.running()
-        asked = [self._birdc, "-s", str(self.control), *command.split()]
-        return subprocess.run(asked, capture_output=True, text=True, timeout=60, check=False).stdout
-
-    def prefixes(self, what: str) -> set[str]:
-        """The prefixes of `show route WHAT`, in both tables."""
-        return set(re.findall(r"^([0-9a-f.:]+/\d+) ", self.ask(f"show route {what}"), re.MULTILINE))
 
 
 @pytest.fixture
