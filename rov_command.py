@@ -7,16 +7,25 @@ import os
 import signal
 
 
-def main() -> int:
-    """Import the command and run it; the exit code.
+def end_on_interrupt() -> bool:
+    """Until the command is there, Ctrl-C ends the process on the spot; False: it is ignored, and stays so.
 
-    Until it is there, Ctrl-C ends the process on the spot: an exception in the midst of imports would be a
-    traceback, or an abort where C++ is being initialized. Where it is ignored, as in the background of a
-    script, it stays so.
+    An exception in the midst of imports would be a traceback, or an abort where C++ is being initialized. In
+    the background of a script Ctrl-C is ignored.
     """
-    heeded = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    heeded = signal.getsignal(signal.SIGINT) in (signal.default_int_handler, _end)
     if heeded:
-        signal.signal(signal.SIGINT, lambda *_: os._exit(130))
+        signal.signal(signal.SIGINT, _end)
+    return heeded
+
+
+def _end(*_: object) -> None:
+    os._exit(130)
+
+
+def main() -> int:
+    """Import the command and run it; the exit code."""
+    heeded = end_on_interrupt()
     from rov.cli import main as command
 
     if heeded:

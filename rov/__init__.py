@@ -9,8 +9,16 @@
 from __future__ import annotations
 
 import importlib
+import itertools
 import os
+import sys
 import typing
+
+# python -m rov comes here before rov.__main__, and Ctrl-C may come meanwhile; argv is so for that time only
+if sys.argv[:1] == ["-m"] and ("-m", "rov") in itertools.pairwise(sys.orig_argv):
+    from rov_command import end_on_interrupt as _end_on_interrupt
+
+    _end_on_interrupt()
 
 from rov.columns import NO_EXPIRY, VrpColumns
 from rov.delta import Delta

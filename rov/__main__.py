@@ -2,6 +2,6 @@
 
 import sys
 
-from rov.cli import main
+from rov_command import main
 
 sys.exit(main())

@@ -288,13 +288,14 @@ def test_an_interrupt_is_quiet(path: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("module", ["numpy", "click"])
-def test_ctrl_c_before_the_command_is_there(module: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("command", [[rov_command.__file__], ["-m", "rov"], ["-X", "dev", "-m", "rov"]])
+def test_ctrl_c_before_the_command_is_there(command: list[str], module: str, tmp_path: Path) -> None:
     """While the library or the command is imported; a module that this takes long is put in their way."""
     (tmp_path / f"{module}.py").write_text(
         "import pathlib, time\npathlib.Path(__file__).with_name('in').touch()\ntime.sleep(60)\n"
     )
     started = subprocess.Popen(
-        [sys.executable, rov_command.__file__, "info", "x"],
+        [sys.executable, *command, "info", "x"],
         env={**os.environ, "PYTHONPATH": str(tmp_path)},
         stderr=subprocess.PIPE,
         # as at a terminal: what runs tests in the background may ignore it
