@@ -1,14 +1,18 @@
 """The engine spark on a cluster of real processes: the answer of the local engine, also when one dies.
 
-One cluster serves all tests: two executors with one processor each, which Spark replaces when they die.
+One cluster serves all tests: two executors with one processor each, which Spark replaces when they die. Its
+workers, and the command without Spark, also read from an object store, S3 over HTTP as moto plays it.
 """
 
 import contextlib
 import gzip
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -41,24 +45,60 @@ QUICK_START = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 
 
 @pytest.fixture(scope="module")
-def cluster(program, missing):
-    """A session of a cluster whose executors are processes of their own."""
+def store(data, missing, first_snapshot, tmp_path_factory) -> Iterator[dict[str, str]]:
+    """The environment in which a process finds two real dumps in s3://ribs and VRPs in s3://vrps."""
+    try:
+        import boto3
+        import s3fs  # noqa: F401
+        from moto.server import ThreadedMotoServer
+    except ImportError as error:
+        missing(f"for object stores: {error}")
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    address, port = server.get_host_and_port()
+    access = {
+        "AWS_ENDPOINT_URL": f"http://{address}:{port}",
+        "AWS_ACCESS_KEY_ID": "any",
+        "AWS_SECRET_ACCESS_KEY": "any",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }
+    vrps = tmp_path_factory.mktemp("s3") / "vrps.snapshot"
+    first_snapshot.of_trust_anchor("lacnic").save(vrps)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in access.items():
+            patch.setenv(name, value)
+        client = boto3.client("s3")
+        for bucket, files in (("ribs", [data(name) for name in REAL[:2]]), ("vrps", [vrps])):
+            client.create_bucket(Bucket=bucket)
+            for path in files:
+                client.upload_file(str(path), bucket, f"2026.09/{path.name}")
+        client.close()
+    yield {**access, "VRPS": str(vrps)}
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def cluster(program, missing, store):
+    """A session of a cluster whose executors are processes of their own, which know where the store is."""
     program("java")
     try:
         from pyspark.sql import SparkSession
     except ImportError:
         missing("pyspark is not installed")
-    with pytest.MonkeyPatch.context() as patch, spark._own_python(MASTER):
+    settings = {"spark.executor.memory": "512m", "spark.task.maxFailures": "2"}
+    settings.update({f"spark.{end}.extraJavaOptions": QUICK_START for end in ("driver", "executor")})
+    submit = "".join(f"--conf '{key}={value}' " for key, value in settings.items())
+    with pytest.MonkeyPatch.context() as patch:
         patch.delenv("SPARK_HOME", raising=False)
-        builder = spark._builder(spark._pyspark_sql(), MASTER)
-        for end in ("driver", "executor"):
-            builder = builder.config(f"spark.{end}.extraJavaOptions", QUICK_START)
-        session = (
-            builder.config("spark.executor.memory", "512m").config("spark.task.maxFailures", 3).getOrCreate()
-        )
-        assert isinstance(session, SparkSession)
-        yield session
-        session.stop()
+        patch.setenv("PYSPARK_SUBMIT_ARGS", f"{submit}pyspark-shell")
+        for name, value in store.items():
+            patch.setenv(name, value)
+        # the session that the command makes for itself, and stops
+        with spark._session(MASTER) as session:
+            assert session.conf.get("spark.executor.memory") == "512m"
+            yield session
+        assert SparkSession.getActiveSession() is None
+        assert "PYSPARK_PYTHON" not in os.environ
 
 
 @pytest.fixture(scope="module")
@@ -167,27 +207,18 @@ def executor_of(worker):
     return pid
 
 
-def test_the_command(cluster, files, index, tmp_path, capsys):
+def test_the_command(cluster, files, store, tmp_path, capsys):
     """rov audit --engine spark: the same document and the same rows as without."""
-    index.snapshot.of_trust_anchor("lacnic").save(tmp_path / "vrps.snapshot")
     told = []
     for engine in (["threads"], ["spark", "--master", MASTER]):
         rows = tmp_path / f"{engine[0]}.csv"
-        options = [
-            "--vrps",
-            str(tmp_path / "vrps.snapshot"),
-            "--json",
-            "--output",
-            str(rows),
-            "--min-peers",
-            "2",
-        ]
+        options = ["--vrps", store["VRPS"], "--json", "--output", str(rows), "--min-peers", "2"]
         assert cli.main(["audit", *files[:3], *options, "--engine", *engine]) == 0
         told.append((capsys.readouterr().out, rows.read_bytes()))
     assert told[0] == told[1]
     assert len(told[0][1]) > 100_000
     master = ["--engine", "spark", "--master", "local"]
-    assert cli.main(["audit", *files, "--vrps", str(tmp_path / "vrps.snapshot"), *master]) == 2
+    assert cli.main(["audit", *files, "--vrps", store["VRPS"], *master]) == 2
     assert "a session of 'local-cluster[2,1,1024]' is active" in capsys.readouterr().err
 
 
@@ -215,3 +246,47 @@ def test_a_frame_of_verdicts(cluster, files, index):
     of_one = threads.judge_files(files[1:2], index)
     rows = table.filter(pc.equal(table["file"], files[1])).drop_columns("file").to_pylist()
     assert rows == verdict_table(of_one).to_pylist()
+
+
+# From an object store
+
+
+@pytest.fixture(scope="module")
+def of_files(files, store, tmp_path_factory):
+    """The rows that the command writes of the two dumps as files."""
+    target = tmp_path_factory.mktemp("files") / "rows.csv"
+    assert cli.main(["audit", *files[:2], "--vrps", store["VRPS"], "--output", str(target)]) == 0
+    return target.read_bytes()
+
+
+def audit(store, *arguments):
+    """``rov audit`` as a process of its own that finds the store."""
+    command = [sys.executable, "-m", "rov", "audit", *arguments]
+    environment = {**os.environ, **store, "JAVA_TOOL_OPTIONS": QUICK_START}
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=500, check=False)
+
+
+def test_dumps_and_vrps_of_a_bucket(store, of_files, tmp_path):
+    assert of_files.count(b"\n") > 10_000
+    vrps = "s3://vrps/2026.09/vrps.snapshot"
+    done = audit(store, "s3://ribs/2026.09/*", "--vrps", vrps, "--output", str(tmp_path / "rows.csv"))
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "rows.csv").read_bytes() == of_files
+
+
+def test_what_is_not_there_is_told_in_a_line(store):
+    for name, reason in (("s3://ribs/none", "cannot be read"), ("s3://ribs/none/*", "no file matches")):
+        done = audit(store, name, "--vrps", store["VRPS"])
+        assert done.returncode == 2
+        assert f"{name}: {reason}" in done.stderr
+        assert done.stderr.count("\n") == 1
+
+
+def test_the_cluster_reads_a_bucket_by_the_command(cluster, store, of_files, tmp_path, monkeypatch):
+    """A pattern of the store, a dump a task, by worker processes of the cluster."""
+    for name, value in store.items():
+        monkeypatch.setenv(name, value)
+    target = tmp_path / "rows.csv"
+    options = ["--engine", "spark", "--master", MASTER, "--vrps", store["VRPS"], "--output", str(target)]
+    assert cli.main(["audit", "s3://ribs/2026.09/*", *options]) == 0
+    assert target.read_bytes() == of_files
