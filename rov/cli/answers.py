@@ -101,6 +101,15 @@ def counted(column: pa.ChunkedArray) -> Counter[Any]:
     return Counter(dict(zip(values, counts, strict=True)))
 
 
+def count_lines(counts: Mapping[str, int]) -> list[str]:
+    """How many there are of each word, a line each.
+
+    >>> count_lines({"no_data_available": 1000})
+    ['1,000 no data available']
+    """
+    return [f"{count:,} {word.replace('_', ' ')}" for word, count in sorted(counts.items())]
+
+
 def cell(name: str, value: Any) -> str:
     """A value as a terminal shows it; AS numbers are told by the name of their column.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -12,7 +11,7 @@ import click
 from rov.audit.ixp import VERIFY, Community, Passed, as_community, passed_on, verify_table
 from rov.audit.ixp_members import MEMBERS, letter, member_fixes, members_table
 from rov.audit.verdicts import Verdicts
-from rov.cli.answers import Reply, answer, limit_option, table_grid
+from rov.cli.answers import Reply, answer, count_lines, counted, limit_option, table_grid
 from rov.cli.dumps import output_option, read_verdicts, reopened, spool_of_command
 from rov.cli.shared import EXIT_FOUND, busy, json_option, strict_option
 from rov.errors import ArgumentError, PrefixError
@@ -117,10 +116,10 @@ def verify(
     with busy("verifying"):
         table = verify_table(passed, exchange.names() if exchange else None)
         members = members_table(passed, exchange)
-    counts = Counter(table["status"].to_pylist())
+    counts, in_lans = counted(table["status"]), counted(table["peering_lan"].drop_null())
     unmarked, marked = (sum(members[name].to_pylist()) for name in ("invalid", "invalid_expected"))
-    inside = sum(lan is not None for lan in table["peering_lan"].to_pylist())
-    blocks = [_lan(verdicts, lan, table["peering_lan"].to_pylist()) for lan in passed.lans]
+    inside = sum(in_lans.values())
+    blocks = [_lan(verdicts, lan, in_lans[str(lan)]) for lan in passed.lans]
     summary = {
         "sessions": len([session for session in passed.sessions if session.address]),
         "routes": verdicts.counts(),
@@ -187,15 +186,15 @@ def members_command(
     with busy("scoring"):
         table = members_table(passed, exchange, manrs=known)
     written = _write_letters(letters, passed, exchange) if letters else 0
-    severities = dict(Counter(table["severity"].to_pylist()))
+    severities = counted(table["severity"])
     summary: dict[str, Any] = {
         "members": table.num_rows,
         "with_invalid_routes": _count(table, "invalid"),
-        "severities": severities,
+        "severities": dict(severities),
     }
     lines = [
         f"{table.num_rows:,} members, {summary['with_invalid_routes']:,} with invalid routes",
-        *(f"{count:,} {word.replace('_', ' ')}" for word, count in sorted(severities.items())),
+        *count_lines(severities),
     ]
     if letters:
         lines.append(f"{written:,} letters in {letters}")
@@ -232,9 +231,8 @@ def _named(expected: tuple[Community, ...]) -> str:
     return f" ({', '.join(':'.join(map(str, community)) for community in expected)})" if expected else ""
 
 
-def _lan(verdicts: Verdicts, lan: Prefix, found: list[str | None]) -> dict[str, Any]:
+def _lan(verdicts: Verdicts, lan: Prefix, count: int) -> dict[str, Any]:
     """What there is to say of a peering LAN: entries that lie in it, the VRPs over it, advice."""
-    count = found.count(str(lan))
     vrps = [str(vrp) for vrp in verdicts.index.explain(lan, 0).covering]
     advice = f"peering LAN {lan}: {count:,} entries lie in it, "
     advice += (

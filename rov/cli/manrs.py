@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -13,7 +12,7 @@ import msgspec
 from rov._rows import asn_of
 from rov.audit.manrs import FRAMEWORK, MANRS, Match, Thresholds, manrs_table
 from rov.audit.participants import PARTICIPANTS, participants_table
-from rov.cli.answers import Reply, answer, limit_option
+from rov.cli.answers import Reply, answer, count_lines, counted, limit_option
 from rov.cli.dumps import dump_options, output_option, read_verdicts
 from rov.cli.shared import EXIT_FOUND, busy, json_option
 from rov.errors import ReferenceFileError
@@ -116,12 +115,12 @@ def score(
     asns, settings = _asns(path), _Settings.of(irr, match, thresholds)
     verdicts = read_verdicts(ribs, vrps, min_peers, neighbor, strict)
     table = manrs_table(verdicts, asns, irr=settings.irr, match=match, thresholds=settings.limits)
-    counts = _severities(table)
+    counts = dict(counted(table["severity"]))
     shown = ["asn", "announced", "valid", "invalid_asn", "invalid_len", "notfound", "m7rpki", "severity"]
     if settings.irr is not None:
         shown += ["m7irr", "severity_irr", "m6", "m8"]
     subject = Subject(verdicts, ribs, vrps, neighbor)
-    lines = [settings.line(), *_counted(counts)]
+    lines = [settings.line(), *count_lines(counts)]
     reply = Reply(table, MANRS, counts, lines, shown, "no AS")
     answer(reply, {**subject.facts(), **settings.facts()}, heading(subject), **how)
     return _code(table, fail_on)
@@ -158,10 +157,10 @@ def table_command(
     verdicts = read_verdicts(ribs, vrps, min_peers, neighbor, strict)
     with busy("scoring"):
         table = participants_table(verdicts, known, irr=settings.irr, match=match, thresholds=settings.limits)
-    counts = _severities(table)
+    counts = dict(counted(table["severity"]))
     compared = {what: table[f"difference_{what}"].drop_null() for what in ("rpki", "irr")}
     summary: dict[str, Any] = {"participants": len(known), "severities": counts}
-    lines = [settings.line(), f"{len(known):,} participants", *_counted(counts)]
+    lines = [settings.line(), f"{len(known):,} participants", *count_lines(counts)]
     for what, values in compared.items():
         if len(values):
             mean = sum(map(abs, values.to_pylist())) / len(values)
@@ -177,14 +176,6 @@ def table_command(
     reply = Reply(table, PARTICIPANTS, summary, lines, shown, "no participant")
     answer(reply, facts, heading(subject), **how)
     return _code(table, fail_on)
-
-
-def _severities(table: pa.Table) -> dict[str, int]:
-    return dict(Counter(table["severity"].to_pylist()))
-
-
-def _counted(counts: dict[str, int]) -> list[str]:
-    return [f"{count:,} {word.replace('_', ' ')}" for word, count in sorted(counts.items())]
 
 
 def _code(table: pa.Table, fail_on: str | None) -> int:

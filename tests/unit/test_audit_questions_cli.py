@@ -5,7 +5,7 @@ from collections import defaultdict
 
 import pytest
 
-from rov import Prefix, Snapshot, Vrp, cli, load, rib, slurm
+from rov import Prefix, Snapshot, Vrp, VrpIndex, cli, rib, slurm
 
 VRPS = [
     Vrp(Prefix.parse("12.0.2.0/24"), 24, 1496),
@@ -126,23 +126,21 @@ def test_suggest_wants_to_know_whose(files, capsys):
 
 
 @pytest.fixture
-def real(data):
-    """Ten thousand prefixes of 35 peers of RouteViews in 2014, and the VRPs of 2025."""
-    return data("mrt/pyasn_rib.20140523.0600_firstMB.bz2"), "--vrps", data(REAL_VRPS)
-
-
-REAL_VRPS = "vrp/rpki-client_global_20250720T093133Z.json.bz2"
+def real(data, first_snapshot, tmp_path):
+    """Ten thousand prefixes of 35 peers of RouteViews in 2014, and the VRPs of 2025, read once."""
+    first_snapshot.save(tmp_path / "vrps")
+    return data("mrt/pyasn_rib.20140523.0600_firstMB.bz2"), "--vrps", str(tmp_path / "vrps")
 
 
 @pytest.mark.realdata
-def test_who_passed_invalid_routes_on(real, capsys):
+def test_who_passed_invalid_routes_on(real, first_snapshot, capsys):
     """Counted once more from the rows of the dump, peer by peer, with its paths."""
     code, out, _ = run(capsys, "leaks", *real, "--json")
     peers = json.loads(out)["rows"]
     assert code == 0
     code, out, _ = run(capsys, "leaks", *real, "--by", "as", "--json")
     found = {row["asn"]: row for row in json.loads(out)["rows"]}
-    index = load(real[2])
+    index = VrpIndex(first_snapshot)
     routes, passed, first = defaultdict(set), defaultdict(set), defaultdict(set)
     with rib.open(real[0], paths=True) as dump:
         for batch in dump:
