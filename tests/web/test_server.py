@@ -3,6 +3,7 @@
 import contextlib
 import socket
 import ssl
+import struct
 import time
 
 import httpx
@@ -254,9 +255,27 @@ def test_connections_beyond_the_limit_get_503(run_daemon):
             assert everything(connection).endswith(b"ok\n")
 
 
+RESET_QUERY, END_OF_DATA = b"\x01\x02\x00\x00\x00\x00\x00\x08", 7
+
+
+def synced(running):
+    """A router connects, and has the whole set."""
+    with socket.create_connection(running.cache.endpoints[0], timeout=30) as router:
+        router.sendall(RESET_QUERY)
+        stream = router.makefile("rb")
+        kind = None
+        while kind != END_OF_DATA:
+            _, kind, _, length = struct.unpack("!BBHI", stream.read(8))
+            stream.read(length - 8)
+    return True
+
+
 def test_a_thousand_connections_do_no_harm(run_daemon):
+    """Neither to routers nor to each other."""
     with run_daemon() as running, contextlib.ExitStack() as stack:
         held = [stack.enter_context(connect(running)) for _ in range(1000)]
+        running.until(lambda: running.cache.http._server.connected == 1000)
+        assert synced(running)
         began = time.monotonic()
         for connection in held:
             connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
