@@ -14,7 +14,7 @@ class Problem(Exception):  # noqa: N818  # the word of RFC 9457
     """A request that gets no answer: its status, why in a sentence, headers and further members with it.
 
     >>> Problem(404, "no such page").body()
-    b'{"type":"about:blank","title":"Not Found","status":404,"detail":"no such page"}'
+    b'{"type":"about:blank","title":"Not Found","status":404,"detail":"no such page","error":"no such page"}'
     """
 
     def __init__(
@@ -31,10 +31,10 @@ class Problem(Exception):  # noqa: N818  # the word of RFC 9457
         self.members = members or {}
 
     def document(self) -> dict[str, Any]:
-        """What is told."""
+        """What is told; under ``error`` as well, where a tool that was written for Routinator looks."""
         title = http.HTTPStatus(self.status).phrase
         head = {"type": "about:blank", "title": title, "status": self.status, "detail": self.detail}
-        return head | self.members
+        return head | {"error": self.detail} | self.members
 
     def body(self) -> bytes:
         """The document as JSON."""

@@ -20,7 +20,8 @@ from rtr_server.web.answers import Kitchen
 from rtr_server.web.daemon import Daemon, Served
 from rtr_server.web.selection import Selection
 
-JSON, TEXT, CSV = "application/json", "text/plain; charset=utf-8", "text/csv; charset=utf-8"
+JSON, TEXT = "application/json", "text/plain; charset=utf-8"
+CSV = "text/csv; charset=utf-8; header=present"
 
 FORMATS = {
     "json": JSON,

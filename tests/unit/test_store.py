@@ -1,6 +1,7 @@
 """The store: killed, cut off, full or damaged at every write, no router is ever given wrong data."""
 
 import errno
+import itertools
 import logging
 import os
 import random
@@ -152,9 +153,12 @@ class Life:
         self.now = 1_000.0
         self.told = []
         self.store = None
+        # drawn anew for each process, but the same in each run: of 65,536 ids two are alike now and then
+        self._seeds = itertools.count()
 
     def start(self, disk=None, *, synthetic=False, seed=None):
         self.end()
+        seed = next(self._seeds) if seed is None else seed
         self.store = Store(
             self.directory,
             synthetic=synthetic,

@@ -182,7 +182,9 @@ def test_what_is_wrong_after_the_answer_has_begun(small, caplog, form):
             unpacked = map(json.loads, found.splitlines()) if form == "ndjson" else packed_rows(found)
             *rows, last = unpacked
             assert [row["state"] for row in rows] == STATES
-            assert last["problem"].pop("detail").startswith("row 4: expected")
+            detail = last["problem"].pop("detail")
+            assert detail.startswith("row 4: expected")
+            assert last["problem"].pop("error") == detail
             assert last == {"problem": told}
         said = [record.fields for record in caplog.records if record.getMessage() == "answer cut off"]
         assert [(each["row"], each["status"]) for each in said] == [(4, 400)]

@@ -88,6 +88,7 @@ def test_unknown_paths_and_methods_get_a_problem(small):
         "title": "Not Found",
         "status": 404,
         "detail": "'/nothing': no such path",
+        "error": "'/nothing': no such path",
     }
     answer = small.client.delete("/readyz")
     assert answer.status_code == 405
