@@ -18,7 +18,8 @@ cdef extern from *:
     }
     static inline void *rov_table(size_t size) {
         void *at = NULL;
-        if (size < ROV_HUGE_PAGE)
+        /* of a smaller one, which may stay half empty, the large pages at its ends would be waste */
+        if (size < 2 * ROV_HUGE_PAGE)
             return malloc(size);
         if (posix_memalign(&at, ROV_HUGE_PAGE, size))
             return NULL;
