@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 from rich.text import Text
 
-from rov._render import printed
+from rov._render import iso, printed
 from rov.audit.output import write_table
 from rov.audit.schemas import Schema
 from rov.cli.shared import busy, json_text
@@ -27,6 +27,9 @@ AS_COLUMNS = frozenset({
     "culprit_as",
 })  # fmt: skip
 """Columns whose numbers are ASes."""
+
+TIME_COLUMNS = frozenset({"start", "end", "last"})
+"""Columns whose numbers are unix seconds."""
 
 limit_option = click.option(
     "--limit", type=click.IntRange(0), default=SHOWN, show_default=True, help="Rows shown on a terminal."
@@ -111,10 +114,12 @@ def count_lines(counts: Mapping[str, int]) -> list[str]:
 
 
 def cell(name: str, value: Any) -> str:
-    """A value as a terminal shows it; AS numbers are told by the name of their column.
+    """A value as a terminal shows it; AS numbers and times are told by the name of their column.
 
     >>> cell("origin", 64496), cell("peers", 1000), cell("share", 0.5), cell("cover", None)
     ('AS64496', '1,000', '0.5000', '-')
+    >>> cell("start", 1_750_000_000)
+    '2025-06-15T15:06:40Z'
     """
     if value is None or value == []:
         return "-"
@@ -125,5 +130,5 @@ def cell(name: str, value: Any) -> str:
     if name in AS_COLUMNS:
         return f"AS{value}"
     if isinstance(value, int):
-        return f"{value:,}"
+        return str(iso(value)) if name in TIME_COLUMNS else f"{value:,}"
     return f"{value:.4f}" if isinstance(value, float) else str(value)
