@@ -129,6 +129,8 @@ def cell(name: str, value: Any) -> str:
         return "yes" if value else "no"
     if name in AS_COLUMNS:
         return f"AS{value}"
+    if name == "year":
+        return str(value)
     if isinstance(value, int):
         return str(iso(value)) if name in TIME_COLUMNS else f"{value:,}"
     return f"{value:.4f}" if isinstance(value, float) else str(value)

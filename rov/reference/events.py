@@ -34,7 +34,7 @@ class Event(NamedTuple):
 
 
 def read_events(paths: Iterable[str | os.PathLike[str]]) -> list[Event]:
-    """The events of files, CSV with a line of names or JSON lines, plain or packed.
+    """The events of files, CSV with a line of names, JSON lines or a JSON list of such, plain or packed.
 
     Columns: type, start (unix seconds, or a date such as 2018-05-01), and victim_as, culprit_as, country,
     which may be empty; others are passed over. ReferenceFileError: a file is none, or a row is bad.
@@ -61,13 +61,10 @@ def _rows(name: str) -> Iterator[tuple[int, dict[str, Any]]]:
     lines = iter(numbered_lines(name))
     _, first = next(lines, (0, ""))
     if first.startswith("{"):
-        for number, line in ((1, first), *lines):
-            if line.strip():
-                try:
-                    row = msgspec.json.decode(line, type=dict[str, Any])
-                except msgspec.DecodeError as error:
-                    raise ReferenceFileError(name, f"expected a JSON object: {error}", number) from error
-                yield number, row
+        yield from _objects(name, ((1, first), *lines))
+        return
+    if first.strip() == "[":
+        yield from _objects(name, _listed(name, lines))
         return
     names = next(csv.reader([first]), [])
     if not {"type", "start"} <= {*names}:
@@ -79,6 +76,26 @@ def _rows(name: str) -> Iterator[tuple[int, dict[str, Any]]]:
             raise ReferenceFileError(name, str(error), number) from error
         if fields:
             yield number, dict(zip(names, fields, strict=False))
+
+
+def _objects(name: str, lines: Iterable[tuple[int, str]]) -> Iterator[tuple[int, dict[str, Any]]]:
+    for number, line in lines:
+        if line.strip():
+            try:
+                row = msgspec.json.decode(line, type=dict[str, Any])
+            except msgspec.DecodeError as error:
+                raise ReferenceFileError(name, f"expected a JSON object: {error}", number) from error
+            yield number, row
+
+
+def _listed(name: str, lines: Iterable[tuple[int, str]]) -> Iterator[tuple[int, str]]:
+    """The lines of a JSON list that has an object on each, as --output FILE.json writes it."""
+    number = 1
+    for number, line in lines:
+        if line.strip() == "]":
+            return
+        yield number, line.strip().removesuffix(",")
+    raise ReferenceFileError(name, 'expected "]" after the last event', number)
 
 
 def _event(name: str, number: int, row: dict[str, Any]) -> Event:

@@ -4,9 +4,10 @@ import json
 
 import pytest
 
-from rov import Aspa, Prefix, Snapshot, Vrp
+from rov import Aspa, Prefix, ReferenceFileError, Snapshot, Vrp
 from rov.audit.incident_summary import percent
 from rov.cli import main
+from rov.reference.events import read_events
 from tests import mrt_writer as mrt
 
 T = 1_700_000_000
@@ -148,6 +149,18 @@ def test_two_ribs(detect, tmp_path, capsys):
     )
     code, (one,) = detect([octets], before=BEFORE, vrps=VRPS)
     assert (code, one["kind"], one["culprit_as"], one["end"]) == (0, "moas", 666, None)
+
+
+def test_a_list_as_the_command_writes_it_is_read_again(tmp_path):
+    """--output x.json is a list with an object a line; one that is cut off is refused."""
+    lines = ['{"type":"leak","start":1,"culprit_as":64497}', '{"type":"hijack","start":2,"victim_as":64496}']
+    whole = tmp_path / "x.json"
+    whole.write_text("[\n" + ",\n".join(lines) + "\n]\n")
+    (tmp_path / "x.jsonl").write_text("\n".join(lines) + "\n")
+    assert read_events([whole]) == read_events([tmp_path / "x.jsonl"])
+    whole.write_text("[\n" + ",\n".join(lines) + "\n")
+    with pytest.raises(ReferenceFileError, match='x.json: line 3: expected "]" after the last event'):
+        read_events([whole])
 
 
 def test_wrong_usage(tmp_path, capsys):
