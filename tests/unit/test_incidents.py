@@ -153,13 +153,16 @@ def test_two_ribs(detect, tmp_path, capsys):
 
 def test_a_list_as_the_command_writes_it_is_read_again(tmp_path):
     """--output x.json is a list with an object a line; one that is cut off is refused."""
-    lines = ['{"type":"leak","start":1,"culprit_as":64497}', '{"type":"hijack","start":2,"victim_as":64496}']
+    lines = [
+        '{"type":"leak","start":1750000000,"culprit_as":64497}',
+        '{"type":"hijack","start":1750000001,"victim_as":64496}',
+    ]
     whole = tmp_path / "x.json"
     whole.write_text("[\n" + ",\n".join(lines) + "\n]\n")
     (tmp_path / "x.jsonl").write_text("\n".join(lines) + "\n")
     assert read_events([whole]) == read_events([tmp_path / "x.jsonl"])
     whole.write_text("[\n" + ",\n".join(lines) + "\n")
-    with pytest.raises(ReferenceFileError, match='x.json: line 3: expected "]" after the last event'):
+    with pytest.raises(ReferenceFileError, match=r'x\.json: line 3: expected "\]" after the last event'):
         read_events([whole])
 
 
