@@ -26,8 +26,10 @@ def _end(*_: object) -> None:
 def main() -> int:
     """Import the command and run it; the exit code."""
     heeded = end_on_interrupt()
+    from rov._pandas import keep_out
     from rov.cli import main as command
 
+    keep_out()
     if heeded:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     return command()

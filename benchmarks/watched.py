@@ -16,6 +16,7 @@ import msgspec
 import uvloop
 
 from benchmarks.stalls import Lag, summary
+from rov._pandas import keep_out
 from rtr_server.app import Cache
 from rtr_server.config import build_config
 from rtr_server.feed.process import ProcessFeed
@@ -50,6 +51,7 @@ async def _watch() -> None:
 def main() -> None:
     """Serve."""
     vrps, rtr, web = sys.argv[1:]
+    keep_out()  # as the command does
     with (
         tempfile.TemporaryDirectory() as directory,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,

@@ -11,8 +11,10 @@ def main() -> None:
     a traceback, or an abort where C++ is being initialized.
     """
     signal.signal(signal.SIGINT, lambda *_: os._exit(130))
+    from rov._pandas import keep_out
     from rtr_server.cli import main as command
 
+    keep_out()
     signal.signal(signal.SIGINT, signal.default_int_handler)
     command()
 

@@ -125,7 +125,8 @@ class Cache:
             await self._open_control()
             self.http.start()
             await self.updates.open()
-            if not await self._first_load():
+            loaded, _ = await asyncio.gather(self._first_load(), self.http.warm_up())
+            if not loaded:
                 return
             _freeze()
             self._server.start()

@@ -9,6 +9,8 @@ import resource
 import signal
 from pathlib import Path
 
+from rov._pandas import keep_out
+
 _PR_SET_PDEATHSIG = 1
 
 
@@ -18,6 +20,7 @@ def settle(most: int, *, nice: int = 0) -> None:
 
     The limit turns a bug or a hostile file into an error instead of a machine that swaps.
     """
+    keep_out()
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
     with contextlib.suppress(ValueError, OSError):

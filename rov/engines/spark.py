@@ -15,6 +15,7 @@ from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rov._checks import as_kind
+from rov._pandas import let_in
 from rov._threads import in_order
 from rov.audit.verdicts import Verdicts
 from rov.engines.fold import fold
@@ -189,6 +190,7 @@ def _own_python(master: str | None) -> Iterator[None]:
 
 
 def _pyspark_sql() -> Any:
+    let_in()  # pyspark asks for pandas
     try:
         import pyspark.sql
     except ImportError as error:

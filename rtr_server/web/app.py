@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Protocol
 
+import anyio
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -12,6 +13,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from rtr_server.config.web import Http, read_token
+from rtr_server.threads import in_thread
 from rtr_server.transport.errors import TransportError
 from rtr_server.web import (
     answers,
@@ -64,6 +66,16 @@ class Web:
         starlette.router.redirect_slashes = False
         self.app = Gate(starlette, traffic, _token(daemon.config.http))
         self.meter.requests = self.app.requests
+
+    async def warm_up(self) -> None:
+        """Import and compile now what the first answers need; in part in a thread."""
+        async with anyio.create_task_group():  # chooses and imports its event loop
+            pass
+        await in_thread(self._prepare)
+
+    def _prepare(self) -> None:
+        self._pages.warm_up()
+        bulk.warm_up()
 
     async def _http_exception(self, request: Request, error: HTTPException) -> Response:
         """What Starlette itself refuses: no such path, on a page for browsers; another method."""

@@ -9,6 +9,7 @@ row; after that a last row tells it, and the connection is closed within the ans
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -19,7 +20,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
-from rov import ArgumentError, ExtraError, PrefixError, VrpIndex
+from rov import ArgumentError, ExtraError, PrefixError, Snapshot, VrpIndex
 from rov.bulk import FORMS, Form, Validator
 from rtr_server.config.web import Http as Settings
 from rtr_server.logs import Throttle, event
@@ -106,6 +107,15 @@ def _writes(request: Request, reads: Form) -> Form:
     if weights[best] <= 0:
         raise Problem(406, f"expected Accept with one of {_EXPECTED}")
     return best
+
+
+def warm_up() -> None:
+    """Judge a route in Arrow, in and out: what it needs is imported then, if it is there."""
+    index = VrpIndex(Snapshot.empty())
+    with contextlib.suppress(ExtraError):
+        writer = Validator(index, "ndjson", "arrow")
+        stream = writer.feed(b'{"prefix":"192.0.2.0/24","origin":64496}\n') + writer.end()
+        Validator(index, "arrow", "ndjson").feed(stream)
 
 
 class Exchange(Response):

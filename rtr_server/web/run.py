@@ -25,7 +25,7 @@ MISSING = "HTTP needs packages that are not installed: pip install 'rovkit[http]
 
 
 class Http:
-    """In this order: ``open`` (TransportError), ``start`` in the event loop, ``close``.
+    """In this order: ``open`` (TransportError), ``start`` in the event loop, ``warm_up``, ``close``.
 
     ``prepare`` and ``take`` renew the certificate in between.
 
@@ -59,6 +59,13 @@ class Http:
             self._tasks = [asyncio.create_task(each) for each in work]
             sys.setswitchinterval(SWITCH)
             self._server.start(self._web.app)
+
+    async def warm_up(self) -> None:
+        """Have ready what answers need, before routers are served: they would wait for it with the first
+        that asks, and again whenever garbage is collected among what it brings.
+        """
+        if self._server is not None:
+            await self._web.warm_up()
 
     @property
     def urls(self) -> list[str]:

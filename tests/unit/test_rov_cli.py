@@ -258,6 +258,16 @@ def test_help_and_version(capsys: Output) -> None:
     assert "Usage: rov" in capsys.readouterr().err
 
 
+def test_no_command_imports_pandas(path: str) -> None:
+    """pyarrow would, where it is installed: that takes longer than what the command does."""
+    code = "import sys, rov_command; code = rov_command.main(); sys.exit(code or ('pandas' in sys.modules))"
+    parquet = str(Path(path).with_suffix(".parquet"))
+    command = [sys.executable, "-c", code, "convert", path, "--to", "parquet", "--output", parquet]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert Path(parquet).stat().st_size
+
+
 def run(*arguments: str) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "rov", *arguments]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)

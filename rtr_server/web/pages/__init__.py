@@ -42,6 +42,7 @@ class Pages:
     def __init__(self, daemon: Daemon) -> None:
         self._daemon = daemon
         self._renderer = Renderer()
+        self.warm_up = self._renderer.compile
         self._files = Files()
         self._kept = Kept()
         self._asns = Asns(daemon)

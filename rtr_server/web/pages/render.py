@@ -127,6 +127,11 @@ class Renderer:
             "VERSION": VERSION,
         }
 
+    def compile(self) -> None:
+        """Compile all templates, which else is done when one is first asked for."""
+        for name in self._environment.list_templates(["html"]):
+            self._environment.get_template(name)
+
     def page(self, name: str, values: Mapping[str, Any]) -> bytes:
         """A template, made with values."""
         return self._environment.get_template(name).render(values).encode("utf-8", "replace")
