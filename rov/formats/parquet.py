@@ -83,7 +83,8 @@ def read_parquet(data: bytes, intake: Intake) -> str:
         for batch in file.iter_batches(columns=present):
             _take(batch, intake)
         packed = (file.schema_arrow.metadata or {}).get(_KEY)
-        if packed is not None:
+        # the rows of an answer, as `rov suggest --output` writes them, have JSON about these there
+        if packed is not None and not packed.startswith(b"{"):
             _take_rest(unpack(packed), intake)
     except (pa.ArrowException, OSError, ArgumentError) as error:
         raise VrpFileError(intake.name, f"damaged Parquet data: {error}") from error

@@ -119,6 +119,14 @@ def test_suggestions_for_krill_and_slurm(files, capsys, tmp_path):
     assert [(row["prefix"], row["after"]) for row in json.loads(out)["rows"]] == [("12.0.2.0/25", "valid")]
 
 
+@pytest.mark.parametrize("suffix", ["csv", "json", "parquet"])
+def test_suggestions_are_a_vrp_file(files, capsys, tmp_path, suffix):
+    path = tmp_path / f"roas.{suffix}"
+    run(capsys, "suggest", *files, "--prefix", "::/0", "--output", path)
+    code, out, _ = run(capsys, "info", path, "--json")
+    assert (code, json.loads(out)["vrps"]["rows"]) == (0, 2)
+
+
 def test_suggest_wants_to_know_whose(files, capsys):
     code, out, err = run(capsys, "suggest", *files)
     assert (code, out) == (2, "")
