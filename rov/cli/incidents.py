@@ -137,7 +137,8 @@ def detect(
 def summarize(events: tuple[str, ...], by: str, ases: tuple[tuple[int, int], ...], **how: Any) -> int:
     """Count events by year, with the change against the year before.
 
-    EVENTS are files of rov incidents detect, or CSV with columns type, start, victim_as, culprit_as, country.
+    EVENTS are files of rov incidents detect, of any format, or CSV with columns type, start, victim_as,
+    culprit_as, country.
     """
     with busy("reading events"):
         found = read_events(events)

@@ -1,9 +1,10 @@
-"""Events of a year as CSV or JSON lines: of ``rov incidents detect``, or of others."""
+"""Events of a year: all that ``rov incidents detect`` writes, or CSV and JSON lines of others."""
 
 from __future__ import annotations
 
 import csv
 import datetime
+import io
 import os
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
@@ -12,11 +13,16 @@ import msgspec
 
 from rov._checks import as_paths
 from rov._rows import asn_of
-from rov.errors import ReferenceFileError
-from rov.reference.lines import numbered_lines
+from rov.errors import ExtraError, ReferenceFileError
+from rov.reference.lines import read_octets
 
 MAX_EVENTS = 1 << 24
 """Of all files: a thousand times those of the year 2018."""
+
+PARQUET = b"PAR1"
+
+COLUMNS = ("type", "start", "victim_as", "culprit_as", "country")
+"""What is read of an event."""
 
 
 class Event(NamedTuple):
@@ -34,10 +40,12 @@ class Event(NamedTuple):
 
 
 def read_events(paths: Iterable[str | os.PathLike[str]]) -> list[Event]:
-    """The events of files, CSV with a line of names, JSON lines or a JSON list of such, plain or packed.
+    """The events of files: CSV with a line of names, JSON lines, a JSON list, an answer of --json, Parquet.
 
     Columns: type, start (unix seconds, or a date such as 2018-05-01), and victim_as, culprit_as, country,
-    which may be empty; others are passed over. ReferenceFileError: a file is none, or a row is bad.
+    which may be empty; others are passed over. CSV and JSON may be packed. ReferenceFileError: a file is
+    none, or a row is bad; it names the line, where a file has no lines the event. ExtraError: Parquet
+    without pyarrow.
 
     >>> import tempfile
     >>> with tempfile.NamedTemporaryFile("w") as file:
@@ -58,18 +66,25 @@ def read_events(paths: Iterable[str | os.PathLike[str]]) -> list[Event]:
 
 
 def _rows(name: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    lines = iter(numbered_lines(name))
-    _, first = next(lines, (0, ""))
-    if first.startswith("{"):
-        yield from _objects(name, ((1, first), *lines))
+    octets = read_octets(name)
+    if octets.startswith(PARQUET):
+        yield from _of_parquet(name, octets)
         return
-    if first.strip() == "[":
-        yield from _objects(name, _listed(name, lines))
-        return
-    names = next(csv.reader([first]), [])
+    lines = [line.decode("utf-8", "replace") for line in octets.splitlines()]
+    first = lines[0].strip() if lines else ""
+    if first in ("[", "{") or first.startswith("["):
+        yield from enumerate(_of_document(name, octets), 1)
+    elif first.startswith("{"):
+        yield from _objects(name, lines)
+    else:
+        yield from _of_csv(name, lines)
+
+
+def _of_csv(name: str, lines: list[str]) -> Iterator[tuple[int, dict[str, Any]]]:
+    names = next(csv.reader(lines[:1]), [])
     if not {"type", "start"} <= {*names}:
-        raise ReferenceFileError(name, "expected CSV with columns type and start, or JSON lines", 1)
-    for number, line in lines:
+        raise ReferenceFileError(name, "expected CSV with columns type and start, JSON or Parquet", 1)
+    for number, line in enumerate(lines[1:], 2):
         try:
             fields = next(csv.reader([line], strict=True), [])
         except csv.Error as error:
@@ -78,8 +93,9 @@ def _rows(name: str) -> Iterator[tuple[int, dict[str, Any]]]:
             yield number, dict(zip(names, fields, strict=False))
 
 
-def _objects(name: str, lines: Iterable[tuple[int, str]]) -> Iterator[tuple[int, dict[str, Any]]]:
-    for number, line in lines:
+def _objects(name: str, lines: list[str]) -> Iterator[tuple[int, dict[str, Any]]]:
+    """JSON lines."""
+    for number, line in enumerate(lines, 1):
         if line.strip():
             try:
                 row = msgspec.json.decode(line, type=dict[str, Any])
@@ -88,14 +104,33 @@ def _objects(name: str, lines: Iterable[tuple[int, str]]) -> Iterator[tuple[int,
             yield number, row
 
 
-def _listed(name: str, lines: Iterable[tuple[int, str]]) -> Iterator[tuple[int, str]]:
-    """The lines of a JSON list that has an object on each, as --output FILE.json writes it."""
-    number = 1
-    for number, line in lines:
-        if line.strip() == "]":
-            return
-        yield number, line.strip().removesuffix(",")
-    raise ReferenceFileError(name, 'expected "]" after the last event', number)
+class _Answer(msgspec.Struct):
+    rows: list[dict[str, Any]]
+
+
+def _of_document(name: str, octets: bytes) -> list[dict[str, Any]]:
+    """A list of events, as --output FILE.json writes it, or the whole answer of --json."""
+    try:
+        if octets.lstrip().startswith(b"["):
+            return msgspec.json.decode(octets, type=list[dict[str, Any]])
+        return msgspec.json.decode(octets, type=_Answer).rows
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ReferenceFileError(name, f'expected a list of events, or one as "rows": {error}') from error
+
+
+def _of_parquet(name: str, octets: bytes) -> Iterator[tuple[int, dict[str, Any]]]:
+    try:
+        import pyarrow
+        from pyarrow import parquet
+    except ImportError as error:
+        raise ExtraError("Parquet needs pyarrow: pip install 'rovkit[arrow]'") from error
+    try:
+        file = parquet.ParquetFile(io.BytesIO(octets))
+        names = [column for column in COLUMNS if column in file.schema_arrow.names]
+        batches = file.iter_batches(columns=names)
+        yield from enumerate((row for batch in batches for row in batch.to_pylist()), 1)
+    except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise ReferenceFileError(name, f"no sound Parquet: {str(error).splitlines()[0]}") from error
 
 
 def _event(name: str, number: int, row: dict[str, Any]) -> Event:

@@ -162,7 +162,7 @@ def test_a_list_as_the_command_writes_it_is_read_again(tmp_path):
     (tmp_path / "x.jsonl").write_text("\n".join(lines) + "\n")
     assert read_events([whole]) == read_events([tmp_path / "x.jsonl"])
     whole.write_text("[\n" + ",\n".join(lines) + "\n")
-    with pytest.raises(ReferenceFileError, match=r'x\.json: line 3: expected "\]" after the last event'):
+    with pytest.raises(ReferenceFileError, match=r'x\.json: expected a list of events, or one as "rows": '):
         read_events([whole])
 
 
@@ -229,13 +229,38 @@ def test_counts_by_group(by, group, tmp_path, capsys):
 
 
 def test_what_detect_writes_summarize_reads(detect, tmp_path, capsys):
-    for suffix in ("csv", "jsonl"):
-        out = tmp_path / f"events.{suffix}"
-        detect([heard(0, 64601, "1.0.9.0/24", 666)], "--output", str(out), vrps=VRPS)
-        assert main(["incidents", "summarize", str(out), "--by", "culprit", "--json"]) == 0
+    """Every format of --output, and the answer of --json."""
+    stream, words = [heard(0, 64601, "1.0.9.0/24", 666)], ["incidents", "detect", tmp_path / "updates.mrt"]
+    detect(stream, vrps=VRPS)
+    made = [tmp_path / f"events.{suffix}" for suffix in ("csv", "json.gz", "jsonl", "parquet")]
+    for name in made:
+        assert main([*map(str, [*words, "--vrps", tmp_path / "vrps", "--output", name])]) == 0
+    capsys.readouterr()
+    assert main([*map(str, [*words, "--vrps", tmp_path / "vrps", "--json"])]) == 0
+    made.append(tmp_path / "answer.json")
+    made[-1].write_text(capsys.readouterr().out)
+    made.append(tmp_path / "one-line.json")
+    made[-1].write_text(json.dumps(json.loads(made[-2].read_text())["rows"]))
+    for name in made:
+        assert main(["incidents", "summarize", str(name), "--by", "culprit", "--json"]) == 0
         (row,) = json.loads(capsys.readouterr().out)["rows"]
-        assert (row["year"], row["group"], row["incidents"]) == (2023, "AS666", 1)
+        assert (row["year"], row["group"], row["incidents"]) == (2023, "AS666", 1), name
     assert percent(1, 0) is None
+
+
+@pytest.mark.parametrize(
+    ("octets", "said"),
+    [
+        (b"PAR1 and no more", "no sound Parquet: "),
+        (b'{\n"summary": {}\n}', 'expected a list of events, or one as "rows": '),
+        (b'[{"type": "leak"}]', "line 1: expected a type and a start"),
+        (b"[" * 100_000, "expected a list of events"),
+    ],
+)
+def test_events_that_are_none(octets, said, tmp_path):
+    (tmp_path / "x").write_bytes(octets)
+    with pytest.raises(ReferenceFileError, match=said):
+        read_events([tmp_path / "x"])
 
 
 @pytest.mark.realdata
