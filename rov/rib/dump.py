@@ -29,8 +29,8 @@ BATCHES_AHEAD = 2
 """Batches parsed while the caller works on one: enough to keep two processors busy, 20 MB."""
 
 _EXPECTED = (
-    "expected an MRT dump, bgpdump -m, a RIS whois dump, pfx2as, pyasn, JSON of Alice-LG or Bird's Eye, or a "
-    "CSV file that names its columns prefix and origin"
+    "expected an MRT dump, bgpdump -m, a RIS whois dump, pfx2as, pyasn, JSON of Alice-LG or Bird's Eye, or "
+    "CSV, Parquet or JSON lines that name their columns prefix and origin"
 )
 
 

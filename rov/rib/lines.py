@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from rov._mrt_peers import Peers
 from rov._rib_text import FAULTS, LineParser
 from rov.errors import RibFileError
+from rov.rib import objects
 from rov.rib.columns import Columns, Families
 from rov.rib.table import RibCounts
 from rov.rib.text import Layout
@@ -40,6 +41,8 @@ class TextReader:
         """The rows of both families, piece by piece; RibFileError: most lines are bad."""
         parser = self._parser
         lines = _whole_lines(self.name, pieces)
+        if self._layout.keys:
+            lines = objects.as_lines(lines, dict(self._layout.keys))
         for data in _without_header(lines) if self._layout.header else lines:
             parser.parse(data)
             ipv4, ipv6 = parser.take()

@@ -1,10 +1,14 @@
-"""Tables as text: bgpdump -m, RIS whois dumps, pfx2as, pyasn and CSV, told apart by their first lines."""
+"""Tables as text: bgpdump -m, RIS whois, pfx2as, pyasn, CSV and JSON, told apart by their first lines."""
 
 from __future__ import annotations
 
 import csv
 import re
+from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import NamedTuple
+
+from rov.rib import objects
 
 HEAD_BYTES = 64 * 1024
 """Octets looked at to recognise a table: RIS whois dumps begin with 1,500 octets of comments."""
@@ -30,7 +34,10 @@ COLUMN_NAMES = frozenset(name for names in _NAMES.values() for name in names)
 
 
 class Layout(NamedTuple):
-    """How lines are read: the separator, where each field stands (-1: nowhere), what parts origins."""
+    """How lines are read: the separator, where each field stands (-1: nowhere), what parts origins.
+
+    keys: those of JSON objects, by meaning, from which ``objects.as_lines`` makes such lines.
+    """
 
     name: str
     separator: str
@@ -44,6 +51,7 @@ class Layout(NamedTuple):
     peer_as: int = -1
     more: str = ""
     header: bool = False
+    keys: tuple[tuple[str, str], ...] = ()
 
     @property
     def fields(self) -> tuple[int, int, int, int, int, int, int, int]:
@@ -74,7 +82,8 @@ def detect(head: bytes) -> Layout | None:
     >>> detect(b"prefix,origin_asn,how\\n192.0.2.0/24,64496,exact\\n").origin
     1
     """
-    line = _first_line(head)
+    lines = _text_lines(head)
+    line = next(lines, None)
     if line is None:
         return None
     if _BGPDUMP.match(line):
@@ -86,20 +95,41 @@ def detect(head: bytes) -> Layout | None:
         return _PFX2AS
     if len(fields) == 2 and _fits(fields, _PREFIX, _ORIGIN):
         return _PYASN
+    # the last: a RIS whois dump may begin with an AS_SET
+    if line.startswith((b"[", b"{")):
+        return _named_keys(chain([line], lines))
     return _named_columns(line)
 
 
-def _first_line(head: bytes) -> bytes | None:
-    """The first line that is no comment."""
+def _text_lines(head: bytes) -> Iterator[bytes]:
+    """The lines that are no comments."""
     for line in head.removeprefix(b"\xef\xbb\xbf").split(b"\n"):
         line = line.strip(b"\r ")
         if line and not line.startswith(_COMMENTS):
-            return line
-    return None
+            yield line
 
 
 def _fits(fields: list[bytes], *patterns: re.Pattern[bytes]) -> bool:
     return all(pattern.match(field) for field, pattern in zip(fields, patterns, strict=True))
+
+
+def _places(names: Sequence[str]) -> dict[str, int]:
+    """Where the column of each meaning stands among names in lower case, -1: nowhere."""
+    return {
+        meaning: next((names.index(name) for name in known if name in names), -1)
+        for meaning, known in _NAMES.items()
+    }
+
+
+def _named_keys(lines: Iterator[bytes]) -> Layout | None:
+    """The layout of JSON objects, one a line, by the keys of the first."""
+    keys = list(objects.first_object(lines) or ())
+    places = _places([key.lower() for key in keys])
+    if min(places["prefix"], places["origin"]) < 0:
+        return None
+    named = tuple((meaning, keys[place]) for meaning, place in places.items() if place >= 0)
+    number = 2 if places["number"] >= 0 else -1
+    return Layout("JSON lines", objects.SEPARATOR, prefix=0, origin=1, number=number, keys=named)
 
 
 def _named_columns(line: bytes) -> Layout | None:
@@ -110,10 +140,7 @@ def _named_columns(line: bytes) -> Layout | None:
         return None
     for separator in ",\t;|":
         names = [name.strip().lower() for name in next(csv.reader([text], delimiter=separator), [])]
-        places = {
-            meaning: next((names.index(name) for name in known if name in names), -1)
-            for meaning, known in _NAMES.items()
-        }
+        places = _places(names)
         if places["prefix"] >= 0 and places["origin"] >= 0:
             return Layout(
                 "CSV",

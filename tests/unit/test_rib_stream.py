@@ -169,6 +169,36 @@ def test_parquet_by_its_names(tmp_path, monkeypatch):
         read_table(tmp_path / "a")
 
 
+ROWS = [
+    '{"prefix":"192.0.2.0/24","Origin":64496,"state":"valid","peers":3}',
+    '{"prefix":"2001:db8::/32","Origin":null,"state":"invalid","peers":2}',
+    '{"prefix":"198.51.100.0/24","Origin":"AS64497","state":"not_found","peers":1}',
+    '{"prefix":"203.0.113.0/24","Origin":"{1,2}","state":"not_found","peers":1}',
+]
+
+
+@pytest.mark.parametrize("text", ["\n".join(ROWS), "[\n" + ",\n".join(ROWS) + "\n]\n"])
+def test_json_with_an_object_a_line(tmp_path, text):
+    (tmp_path / "a.gz").write_bytes(gzip.compress(text.encode()))
+    table = read_table(tmp_path / "a.gz")
+    assert table.ipv4.origins.tolist() == [64496, 64497, 0]
+    assert (table.ipv4.peers.tolist(), table.ipv6.peers.tolist()) == ([3, 1, 1], [2])
+    assert table.warnings == ()
+    with open_dump(tmp_path / "a.gz") as dump:
+        assert (dump.format, sum(map(len, dump))) == ("JSON lines", 4)
+
+
+def test_bad_objects_are_left_out_and_named_by_line(tmp_path):
+    bad = ['{"prefix":"1.0.0.0/8\\n2.0.0.0/8","Origin":1}', '{"prefix":7}']
+    (tmp_path / "a").write_text("[\n" + ",\n".join([ROWS[0], *bad, *ROWS[1:]]) + "\n]\n")
+    table = read_table(tmp_path / "a")
+    assert (len(table), table.counts.skipped) == (4, 2)
+    assert ["line 3" in table.warnings[0], "line 4" in table.warnings[1]] == [True, True], table.warnings
+    (tmp_path / "b").write_text('{"prefix":"1.0.0.0/8"}\n')
+    with pytest.raises(rov.RibFileError, match="expected an MRT dump"):
+        read_table(tmp_path / "b")
+
+
 def test_patterns(tmp_path):
     for name in ("a.gz", "b.gz"):
         (tmp_path / name).write_bytes(gzip.compress(PLAIN))
