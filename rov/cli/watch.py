@@ -185,7 +185,13 @@ class _Watch:
             names = sorted(str(one) for one in path.iterdir() if one.is_file()) if path.is_dir() else [source]
             for name in names:
                 if name not in self.done and not Path(name).name.startswith("."):
-                    self._file(name)
+                    try:
+                        self._file(name)
+                    except RibFileError as error:
+                        # what is named is expected to be sound; what appears must not end the watch
+                        if not path.is_dir():
+                            raise
+                        click.echo(f"rov: {error}", err=True)
                     self.done.add(name)
 
     def _file(self, name: str) -> None:
@@ -194,14 +200,11 @@ class _Watch:
                 file.seek(0)
                 self._lines(file)
                 return
-        try:
-            with rib.open(name) as dump:
-                for alerts in self.monitor.take_dump(dump):
-                    self.out.give(alerts)
-                for warning in dump.warnings:
-                    click.echo(f"rov: {warning}", err=True)
-        except RibFileError as error:
-            click.echo(f"rov: {error}", err=True)
+        with rib.open(name) as dump:
+            for alerts in self.monitor.take_dump(dump):
+                self.out.give(alerts)
+            for warning in dump.warnings:
+                click.echo(f"rov: {warning}", err=True)
 
     def _lines(self, file: IO[bytes]) -> None:
         whole = _Lines()

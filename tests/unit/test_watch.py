@@ -339,6 +339,17 @@ def test_wrong_usage(watch, words, said):
     assert (code, said in err) == (2, True)
 
 
+def test_what_is_named_must_be_sound_and_what_appears_may_not_end_it(watch, tmp_path):
+    updates = tmp_path / "updates"
+    updates.mkdir()
+    (updates / "1").write_bytes(b"no dump at all\n")
+    (updates / "2").write_bytes(heard(0, 64601, "1.0.7.0/24", 666))
+    code, out, err = watch(updates)
+    assert (code, len(out.splitlines()), f"rov: {updates}/1: expected an MRT dump" in err) == (0, 1, True)
+    code, _, err = watch(updates / "1")
+    assert (code, f"rov: error: {updates}/1: expected an MRT dump" in err) == (2, True)
+
+
 def test_a_state_that_is_none(watch, tmp_path):
     (tmp_path / "state").write_bytes(b"PK\3\4 nothing")
     (tmp_path / "u").write_bytes(heard(0, 64601, "1.0.7.0/24", 666))
