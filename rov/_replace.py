@@ -32,9 +32,12 @@ def replacing(place: Path, unfinished: Path, *, sync: bool = True) -> Iterator[I
             if sync:
                 os.fsync(file.fileno())
         os.replace(unfinished, place)
-    except BaseException:
+    except BaseException as error:
         with contextlib.suppress(OSError):
             unfinished.unlink()
+        if isinstance(error, OSError) and error.filename == os.fspath(unfinished):
+            # who is told knows the place only
+            raise OSError(error.errno, error.strerror, os.fspath(place)) from error
         raise
     if sync:
         sync_folder(place.parent)

@@ -84,7 +84,9 @@ def _guarded(arguments: list[str]) -> int:
         return EXIT_ERROR
     except click.ClickException as error:
         return _fail(error.format_message())
-    except (RovError, OSError) as error:
+    except OSError as error:
+        return _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+    except RovError as error:
         return _fail(str(error))
 
 

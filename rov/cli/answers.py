@@ -57,8 +57,6 @@ def answer(reply: Reply, facts: Mapping[str, Any], head: Sequence[Any], **how: A
     ``facts`` is what it was made from, ``head`` the lines above it on a terminal, ``limit`` the rows there.
     """
     output, as_json, limit = how["output"], how["as_json"], how["limit"]
-    if output == "-" and as_json:
-        raise click.UsageError("--json and --output -: expected one of them on stdout")
     if output:
         with busy(f"writing {output}"):
             write_table(reply.rows, output, reply.schema.name, facts)

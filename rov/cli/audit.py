@@ -86,8 +86,6 @@ def audit(
 
     RIB is MRT or a table as text (bgpdump -m, RIS whois, pfx2as, CSV), packed or not, a pattern, a URL or -.
     """
-    if output == "-" and as_json:
-        raise click.UsageError("--json and --output -: expected one of them on stdout")
     known = read_delegated(delegated) if delegated else None
     if engine == "spark" and aspa:
         raise click.UsageError("--aspa: the paths are read here: expected --engine threads")

@@ -21,7 +21,15 @@ from rov.audit import Judged, Verdicts, judge
 from rov.audit.output import format_of, write_table
 from rov.audit.paths import PathVerdicts, judge_paths
 from rov.audit.schemas import Schema
-from rov.cli.shared import QUIET_SECONDS, AsnType, busy, json_text, read_index, strict_option
+from rov.cli.shared import (
+    QUIET_SECONDS,
+    AsnType,
+    busy,
+    json_text,
+    one_on_stdout,
+    read_index,
+    strict_option,
+)
 from rov.engines import spark, threads
 from rov.errors import ArgumentError
 from rov.index import VrpIndex
@@ -44,16 +52,20 @@ SHOWN = 50
 
 
 class OutputType(click.ParamType[str]):
-    """The name of a file whose suffix says its format."""
+    """The name of a file, in a directory that is there, whose suffix says its format."""
 
     name = "file"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        name = str(value)
         try:
-            format_of(str(value))
+            format_of(name)
         except ArgumentError as error:
             self.fail(str(error))
-        return str(value)
+        folder = os.path.dirname(name)
+        if folder and not os.path.isdir(folder):
+            self.fail(f"{name}: there is no directory {folder}")
+        return name
 
 
 def dump_options(command: C) -> C:
@@ -80,7 +92,7 @@ def dump_options(command: C) -> C:
 def output_option(what: str) -> Callable[[C], C]:
     """--output FILE: the rows of an answer."""
     explained = f"Write {what}: .parquet, .csv, .json or .jsonl, the latter three also packed; - is CSV."
-    return click.option("--output", type=OutputType(), metavar="FILE", help=explained)
+    return click.option("--output", type=OutputType(), callback=one_on_stdout, metavar="FILE", help=explained)
 
 
 def report_option(command: C) -> C:
@@ -293,8 +305,6 @@ def give(
     as_json: bool,
 ) -> None:
     """One section: its summary as JSON or for people, with rows below it, and its table as a file."""
-    if output == "-" and as_json:
-        raise click.UsageError("--json and --output -: expected one of them on stdout")
     if output:
         with busy(f"writing {output}"):
             write_table(table, output, schema.name, subject.facts())

@@ -141,6 +141,8 @@ def _customers(texts: tuple[str, ...], path: str | None) -> list[Customer]:
             found.append(Customer.parse(text))
         except ArgumentError as error:
             raise ReferenceFileError(str(path), str(error), number) from error
+    if path and not found:
+        raise ReferenceFileError(path, "expected customers, one a line, found none")
     if not found:
         raise click.UsageError("expected --customer or --customers")
     twice = [name for name, count in Counter(customer.name for customer in found).items() if count > 1]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
@@ -16,7 +15,7 @@ from rov.cli.answers import Reply, answer, count_lines, counted, limit_option
 from rov.cli.dumps import dump_options, output_option, read_verdicts
 from rov.cli.shared import EXIT_FOUND, busy, json_option
 from rov.errors import ReferenceFileError
-from rov.reference.lines import numbered_lines
+from rov.reference.lines import numbered_lines, read_octets
 from rov.reference.participants import read_participants
 from rov.reference.rpsl import Irr, read_irr
 from rov.report import Subject
@@ -201,6 +200,6 @@ def _thresholds(path: str | None) -> Thresholds:
     if path is None:
         return Thresholds()
     try:
-        return msgspec.json.decode(Path(path).read_bytes(), type=Thresholds)
+        return msgspec.json.decode(read_octets(path), type=Thresholds)
     except msgspec.DecodeError as error:
         raise ReferenceFileError(path, f'expected {{"ready": 0.8, "aspiring": 0.6}}: {error}') from error

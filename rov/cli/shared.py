@@ -83,7 +83,16 @@ def strict_option(command: C) -> C:
 
 def json_option(command: C) -> C:
     """--json of every command that answers."""
-    return click.option("--json", "as_json", is_flag=True, help="Write JSON.")(command)
+    explained = "Write JSON."
+    return click.option("--json", "as_json", is_flag=True, callback=one_on_stdout, help=explained)(command)
+
+
+def one_on_stdout(context: click.Context, option: click.Parameter, value: Any) -> Any:
+    """The value of --json or --output; UsageError if both want standard output, before anything is read."""
+    given = {**context.params, str(option.name): value}
+    if given.get("as_json") and given.get("output") == "-":
+        raise click.UsageError("--json and --output -: expected one of them on stdout")
+    return value
 
 
 def read_vrps(source: str, strict: bool) -> ReadReport:

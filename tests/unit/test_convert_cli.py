@@ -159,7 +159,10 @@ def test_an_archive_is_a_source_at_any_time(path, tmp_path, capsysbinary):
         (["x"], "Missing option '--to'"),
         (["--to", "xml", "x"], "'xml' is not one of"),
         (["--to", "csv", "/nonexistent"], "/nonexistent: cannot be read: No such file"),
-        (["--to", "csv", "--output", "/nonexistent/x", "PATH"], "No such file or directory"),
+        (
+            ["--to", "csv", "--output", "/nonexistent/x", "PATH"],
+            "error: /nonexistent/x: No such file or dir",
+        ),
         (["--to", "csv", "--at", "5", "PATH"], "no archive, which is a directory"),
         (["--to", "csv", "--at", "x", "PATH"], "expected unix seconds or a time such as"),
         (["--to", "csv", "http://127.0.0.1:1/x"], "http://127.0.0.1:1/x: cannot be read"),

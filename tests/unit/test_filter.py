@@ -168,6 +168,9 @@ def test_a_bad_line_of_the_customers_is_named(build, tmp_path):
     (tmp_path / "customers").write_text("AS64511\nno-as\n")
     code, _, err = build("--customers", tmp_path / "customers", customer=None)
     assert (code, "customers: line 2: " in err) == (2, True)
+    (tmp_path / "customers").write_text("# nobody yet\n")
+    code, _, err = build("--customers", tmp_path / "customers", customer=None)
+    assert (code, "customers: expected customers, one a line, found none" in err) == (2, True)
 
 
 @pytest.mark.parametrize(

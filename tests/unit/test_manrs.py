@@ -92,6 +92,8 @@ def test_bad_thresholds(files, capsys, content):
     code, out, err = run(files, capsys, "--thresholds", path)
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert f"{path}: expected" in err
+    code, _, err = run(files, capsys, "--thresholds", files / "none")
+    assert (code, err) == (2, f"rov: error: {files}/none: cannot be read: No such file or directory\n")
 
 
 def test_bad_asns(files, capsys):
