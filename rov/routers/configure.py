@@ -154,7 +154,9 @@ def _static(router: str, vrps: Snapshot | None, at: int) -> dict[str, str]:
     if router == "openbgpd":
         return {"both": _text(vrps, "openbgpd", "routinator", at)}
     if router == "bird2":
-        four, six = Snapshot.build(vrps.ipv4, None), Snapshot.build(None, vrps.ipv6)
+        # the rows of a family name their trust anchors by number
+        four = Snapshot.build(vrps.ipv4, None, trust_anchors=vrps.trust_anchors)
+        six = Snapshot.build(None, vrps.ipv6, trust_anchors=vrps.trust_anchors)
         return {"4": _text(four, "bird2", "routinator", at), "6": _text(six, "bird2", "routinator", at)}
     return {"both": "".join(_record(vrp) for vrp in vrps.vrps())}
 

@@ -13,20 +13,18 @@ from pathlib import Path
 import pytest
 
 import rov
-from rov import ArgumentError, Prefix, Snapshot, Vrp
+from rov import ArgumentError, Snapshot
 from rov.cli import main
 from rov.routers import ROLES, ROUTERS, Cache, Neighbor, configure
 
 CACHES = ("127.0.0.1:1", "[::1]:1")
 """Nobody listens there: bgpd of FRR connects even when it only checks."""
 
-VRPS = Snapshot.from_vrps(
-    [
-        Vrp(Prefix.parse("192.0.2.0/24"), 25, 64496),
-        Vrp(Prefix.parse("198.51.100.0/24"), 24, 0),
-        Vrp(Prefix.parse("2001:db8::/32"), 48, 64496),
-    ]
-)
+VRPS = rov.read_bytes(
+    b"ASN,IP Prefix,Max Length,Trust Anchor\n"
+    b"AS64496,192.0.2.0/24,25,ripe\nAS0,198.51.100.0/24,24,apnic\nAS64496,2001:db8::/32,48,arin\n",
+    "vrps.csv",
+).snapshot
 CASES = [
     (router, role, static, sessions)
     for router, kind in ROUTERS.items()
@@ -34,6 +32,11 @@ CASES = [
     for static in ([False, True] if kind.static else [False])
     for sessions in (False, True)
 ]
+
+
+def of_one_anchor(name):
+    plain = Snapshot.from_vrps(VRPS.vrps())
+    return Snapshot.build(plain.ipv4, plain.ipv6, trust_anchors=[name])
 
 
 def made(router, role, static, sessions, **more):
@@ -230,7 +233,7 @@ def arouteserver(daemon, version, files, tmp_path, missing, local=False):
     [("bird", "2.0.11", ["bird", "-p", "-c"]), ("openbgpd", "7.7", ["bgpd of OpenBGPD", "-n", "-f"])],
 )
 def test_arouteserver_makes_route_servers_of_it(daemon, version, check, static, program, missing, tmp_path):
-    vrps = Snapshot.build(VRPS.ipv4, VRPS.ipv6, trust_anchors=["ripe"])
+    vrps = of_one_anchor("ripe")
     now = int(datetime.datetime.now(datetime.UTC).timestamp())
     caches, given = ((), vrps) if static else (("127.0.0.1:1",), None)
     files = configure(
@@ -261,7 +264,7 @@ def test_arouteserver_takes_what_rov_convert_writes(missing, tmp_path):
     out = tmp_path / "vrps.json"
     arguments = ["--to", "json", "--dialect", "arouteserver", "--output", str(out)]
     assert main(["convert", *arguments, str(tmp_path / "in.json")]) == 0
-    vrps = Snapshot.build(VRPS.ipv4, VRPS.ipv6, trust_anchors=["apnic"])
+    vrps = of_one_anchor("apnic")
     files = configure("arouteserver", 64500, caches=(), vrps=vrps, router_id="192.0.2.9",
                       directory=str(tmp_path), at=now)  # fmt: skip
     assert str(out) in files["general.yml"]
