@@ -85,7 +85,8 @@ def _guarded(arguments: list[str]) -> int:
     except click.ClickException as error:
         return _fail(error.format_message())
     except OSError as error:
-        return _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+        said = error.strerror or str(error)
+        return _fail(f"{error.filename}: {said}" if error.filename else said)
     except RovError as error:
         return _fail(str(error))
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from rov.cli.forms import templates_option
 from rov.cli.shared import AsnType, read_vrps, strict_option, warn_skipped
 from rov.formats.compression import write_file
 from rov.routers import ROLES, ROUTERS, configure
@@ -26,7 +27,7 @@ from rov.snapshot import Snapshot
 )
 @click.option("--neighbor", "neighbors", multiple=True, metavar="ADDRESS=ASN", help="A session; repeatable.")
 @click.option("--router-id", metavar="ADDRESS", help="The BGP identifier.")
-@click.option("--templates", metavar="DIR", help="Templates that replace those of the same name.")
+@templates_option
 @click.option(
     "--output", metavar="FILE|DIR", help="Where to write; DIR for arouteserver, which takes several."
 )

@@ -52,14 +52,18 @@ SHOWN = 50
 
 
 class OutputType(click.ParamType[str]):
-    """The name of a file, in a directory that is there, whose suffix says its format."""
+    """The name of a file in a directory that is there; rows: its suffix has to say their format."""
 
     name = "file"
+
+    def __init__(self, *, rows: bool = True) -> None:
+        self._rows = rows
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         name = str(value)
         try:
-            format_of(name)
+            if self._rows:
+                format_of(name)
         except ArgumentError as error:
             self.fail(str(error))
         folder = os.path.dirname(name)
@@ -89,10 +93,13 @@ def dump_options(command: C) -> C:
     return command
 
 
-def output_option(what: str) -> Callable[[C], C]:
-    """--output FILE: the rows of an answer."""
+ROWS_FILE = OutputType()
+
+
+def output_option(what: str, kind: OutputType = ROWS_FILE) -> Callable[[C], C]:
+    """--output FILE: the rows of an answer, or what else ``kind`` lets it be."""
     explained = f"Write {what}: .parquet, .csv, .json or .jsonl, the latter three also packed; - is CSV."
-    return click.option("--output", type=OutputType(), callback=one_on_stdout, metavar="FILE", help=explained)
+    return click.option("--output", type=kind, callback=one_on_stdout, metavar="FILE", help=explained)
 
 
 def report_option(command: C) -> C:

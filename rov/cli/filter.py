@@ -10,10 +10,9 @@ import click
 
 from rov.audit.allow import ALLOW, CONFLICTS, LONGEST_IPV4, LONGEST_IPV6, allow_table
 from rov.cli.answers import Reply, answer, limit_option
-from rov.cli.dumps import output_option
+from rov.cli.forms import check_form, form_options, templates_option, write_text
 from rov.cli.shared import EXIT_FOUND, busy, json_option, read_index, strict_option
 from rov.errors import ArgumentError, ReferenceFileError
-from rov.formats.compression import write_file
 from rov.reference.as_sets import Customer, read_as_sets
 from rov.reference.lines import numbered_lines
 from rov.reference.rpsl import read_irr
@@ -65,17 +64,16 @@ def filter_group() -> None:
     show_default=True,
     help="The same of IPv6.",
 )
-@click.option(
-    "--format", "router", type=click.Choice([*FILTERS]), help="Write the configuration of a router."
+@form_options(
+    FILTERS, "Write the configuration of a router.", "the entries, or with --format the configuration"
 )
-@click.option("--templates", metavar="DIR", help="Templates that replace those of the same name.")
+@templates_option
 @click.option(
     "--fail-on",
     multiple=True,
     type=click.Choice(FAIL_ON),
     help="Exit with 1 if a route object is in conflict, an AS-SET is missing, a list is empty.",
 )
-@output_option("the entries, or with --format the configuration")
 @limit_option
 @json_option
 @strict_option
@@ -86,7 +84,7 @@ def build(
     irr: tuple[str, ...],
     longest_ipv4: int,
     longest_ipv6: int,
-    router: str | None,
+    form: str | None,
     templates: str | None,
     fail_on: tuple[str, ...],
     strict: bool,
@@ -97,8 +95,7 @@ def build(
     A customer is its AS, and the AS-SETs of its own customers, which are looked up in the dumps of --irr.
     """
     customers = _customers(texts, path)
-    if router and how["as_json"]:
-        raise click.UsageError("--format and --json: expected one of them")
+    check_form(form, how)
     index = read_index(vrps, strict)
     members = _members(customers, irr)
     with busy("reading IRRs"):
@@ -108,10 +105,10 @@ def build(
         click.echo(f"rov: {name}: in none of the dumps", err=True)
     for name in members.ambiguous:
         click.echo(f"rov: {name}: several sources have one, the first counts; SOURCE::{name} picks", err=True)
-    if router:
-        _write(router, customers, table, templates, how["output"])
+    if form:
+        write_text(_configuration(form, customers, table, templates), how["output"])
     counts = _counts(table, customers)
-    if not router:
+    if not form:
         facts = {
             "vrps": vrps,
             "irr": list(irr),
@@ -196,17 +193,10 @@ def _lines(counts: dict[str, Any], members: _Members, customers: list[Customer])
         yield f"{name} may announce nothing"
 
 
-def _write(
-    router: str, customers: list[Customer], table: pa.Table, templates: str | None, output: str | None
-) -> None:
-    """The configuration, to a file or to stdout."""
+def _configuration(router: str, customers: list[Customer], table: pa.Table, templates: str | None) -> str:
     rows: dict[int, list[tuple[int, str, int]]] = {customer.asn: [] for customer in customers}
     for row in table.to_pylist():
         if row["conflict"] is None:
             rows[row["customer"]].append((row["origin"], row["prefix"], row["le"]))
     made = [customer_filter(customer.asn, rows[customer.asn], customer.addresses) for customer in customers]
-    text = customer_filters(router, made, templates=templates)
-    if output in (None, "-"):
-        click.echo(text, nl=False)
-    else:
-        write_file(str(output), [text.encode()])
+    return customer_filters(router, made, templates=templates)

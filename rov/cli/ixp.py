@@ -13,8 +13,8 @@ from rov.audit.ixp_members import MEMBERS, letter, member_fixes, members_table
 from rov.audit.verdicts import Verdicts
 from rov.cli.answers import Reply, answer, count_lines, counted, limit_option, table_grid
 from rov.cli.dumps import output_option, read_verdicts, reopened, spool_of_command
-from rov.cli.shared import EXIT_FOUND, busy, json_option, strict_option
-from rov.errors import ArgumentError, PrefixError
+from rov.cli.shared import EXIT_FOUND, PrefixType, busy, json_option, strict_option
+from rov.errors import ArgumentError
 from rov.formats.compression import write_file
 from rov.reference.ixf import Exchange, read_members
 from rov.reference.participants import read_asns
@@ -39,18 +39,6 @@ class _CommunityType(click.ParamType[Community]):
             self.fail(str(error))
 
 
-class _PrefixType(click.ParamType[Prefix]):
-    """A prefix."""
-
-    name = "prefix"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Prefix:
-        try:
-            return Prefix.parse(str(value))
-        except PrefixError as error:
-            self.fail(str(error))
-
-
 def server_options(command: C) -> C:
     """RIB..., --vrps, --members, --expected-invalid-community, --peering-lan, --strict."""
     for option in (
@@ -58,7 +46,7 @@ def server_options(command: C) -> C:
         click.option(
             "--peering-lan",
             "lans",
-            type=_PrefixType(),
+            type=PrefixType(),
             multiple=True,
             metavar="PREFIX",
             help="The peering LAN: no route may lie in it. Those of --members count too. Repeatable.",

@@ -10,10 +10,10 @@ import click
 from rov.audit.sav import ALGORITHMS, SAV, sav_table
 from rov.audit.sav_heard import Interface, learn
 from rov.cli.answers import Reply, answer, counted, limit_option
-from rov.cli.dumps import output_option, reopened
+from rov.cli.dumps import reopened
+from rov.cli.forms import check_form, form_options, templates_option, write_text
 from rov.cli.shared import EXIT_FOUND, json_option, read_vrps, strict_option, warn_skipped
 from rov.errors import ArgumentError, PrefixError
-from rov.formats.compression import write_file
 from rov.routers.sav import SAV_ROUTERS, source_filters, source_list
 from rov.snapshot import Snapshot
 from rov.types import Prefix
@@ -79,10 +79,9 @@ def sav_group() -> None:
     metavar="NAME=PREFIX",
     help="A prefix that no route tells of, such as that of the link; repeatable.",
 )
-@click.option("--format", "router", type=click.Choice([*SAV_ROUTERS]), help="Write configuration.")
-@click.option("--templates", metavar="DIR", help="Templates that replace those of the same name.")
+@form_options(SAV_ROUTERS, "Write configuration.", "the lists, or with --format the configuration")
+@templates_option
 @click.option("--fail-on", type=click.Choice(["empty"]), help="Exit with 1 if a list is empty.")
-@output_option("the lists, or with --format the configuration")
 @limit_option
 @json_option
 @strict_option
@@ -92,7 +91,7 @@ def build(
     algorithm: str,
     vrps: str | None,
     also: tuple[tuple[str, Prefix], ...],
-    router: str | None,
+    form: str | None,
     templates: str | None,
     fail_on: str | None,
     strict: bool,
@@ -102,8 +101,7 @@ def build(
 
     RIB is an MRT dump of what your routers have heard, from customers, peers and providers (Adj-RIB-In).
     """
-    if router and how["as_json"]:
-        raise click.UsageError("--format and --json: expected one of them")
+    check_form(form, how)
     if algorithm in NEED_VRPS and vrps is None:
         raise click.UsageError(f"--algorithm {algorithm}: expected --vrps, a file that has ASPAs as well")
     snapshot = Snapshot.empty()
@@ -118,17 +116,13 @@ def build(
     table = sav_table(learnt, interfaces, algorithm, snapshot, also=also)
     counts = counted(table["interface"])
     empty = [interface.name for interface in interfaces if not counts[interface.name]]
-    if router:
+    if form:
         ends = accumulate(counts[one.name] for one in interfaces)
         lists = [
             source_list(one.name, table["prefix"][end - counts[one.name] : end].to_pylist())
             for one, end in zip(interfaces, ends, strict=True)
         ]
-        text = source_filters(router, lists, templates=templates)
-        if how["output"] in (None, "-"):
-            click.echo(text, nl=False)
-        else:
-            write_file(how["output"], [text.encode()])
+        write_text(source_filters(form, lists, templates=templates), how["output"])
     else:
         sources = dict(counted(table["source"]))
         summary = {

@@ -14,11 +14,12 @@ from rich.console import Console
 
 from rov._rows import asn_of
 from rov._urls import is_url
+from rov.errors import PrefixError
 from rov.formats import ReadReport, read_bytes, read_report
 from rov.formats.compression import read_open, read_url
 from rov.formats.times import parse_time
 from rov.index import VrpIndex
-from rov.types import MAX_ASN, Aspa, RouterKey, Vrp
+from rov.types import MAX_ASN, Aspa, Prefix, RouterKey, Vrp
 
 EXIT_FOUND = 1
 EXIT_ERROR = 2
@@ -57,6 +58,18 @@ class AsnType(click.ParamType[int]):
         if asn is None:
             self.fail(f"{value!r}: expected an AS number from 0 to {MAX_ASN} such as 13335 or AS13335")
         return asn
+
+
+class PrefixType(click.ParamType[Prefix]):
+    """A prefix."""
+
+    name = "prefix"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Prefix:
+        try:
+            return Prefix.parse(str(value))
+        except PrefixError as error:
+            self.fail(str(error))
 
 
 class InstantType(click.ParamType[int]):

@@ -9,25 +9,13 @@ import numpy as np
 
 from rov.audit.suggest import SUGGEST, krill_lines, slurm_json, suggest, suggest_table
 from rov.cli.answers import Reply, answer_about, limit_option
-from rov.cli.dumps import dump_options, output_option, read_verdicts
-from rov.cli.shared import EXIT_FOUND, AsnType, busy, json_option
-from rov.errors import PrefixError
+from rov.cli.dumps import dump_options, read_verdicts
+from rov.cli.forms import check_form, form_options, write_text
+from rov.cli.shared import EXIT_FOUND, AsnType, PrefixType, busy, json_option
 from rov.report import Subject
 from rov.types import Prefix
 
 FORMATS = {"slurm": slurm_json, "krill": krill_lines}
-
-
-class PrefixType(click.ParamType[Prefix]):
-    """A prefix."""
-
-    name = "prefix"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Prefix:
-        try:
-            return Prefix.parse(str(value))
-        except PrefixError as error:
-            self.fail(str(error))
 
 
 @click.command("suggest")
@@ -36,9 +24,10 @@ class PrefixType(click.ParamType[Prefix]):
 @click.option(
     "--prefix", "within", type=PrefixType(), multiple=True, metavar="PREFIX", help="In this prefix."
 )
-@click.option("--format", "form", type=click.Choice([*FORMATS]), help="Write the safe ones for a program.")
+@form_options(
+    FORMATS, "Write the safe ones for a program.", "the suggestions, or with --format the safe ones"
+)
 @click.option("--fail-on", multiple=True, type=click.Choice(["missing", "unsafe"]), help="Exit with 1 then.")
-@output_option("the suggestions")
 @limit_option
 @json_option
 def suggest_command(
@@ -60,8 +49,7 @@ def suggest_command(
     """
     if not asns and not within:
         raise click.UsageError("expected --asn or --prefix: whose routes are to be made valid")
-    if form and (how["as_json"] or how["output"] == "-"):
-        raise click.UsageError("--format: expected neither --json nor --output - beside it")
+    check_form(form, how)
     verdicts = read_verdicts(ribs, vrps, min_peers, neighbor, strict)
     with busy("looking for suggestions"):
         found = suggest(verdicts, asns=asns or None, within=within or None)
@@ -77,7 +65,7 @@ def suggest_command(
     shown = ("prefix", "max_length", "asn", "why", "safe", "would_invalidate")
     reply = Reply(table, SUGGEST, summary, lines, shown, "no route lacks a ROA")
     if form:
-        click.echo(FORMATS[form](found), nl=False)
+        write_text(FORMATS[form](found), how["output"])
         click.echo(f"rov: {total - safe:,} of {total:,} suggestions are not safe and left out", err=True)
     else:
         answer_about(reply, Subject(verdicts, ribs, vrps, neighbor), **how)

@@ -22,8 +22,7 @@ import msgspec
 
 from rov import rib
 from rov._mrt_peers import Peers
-from rov.cli.shared import AsnType, read_index, strict_option
-from rov.cli.suggest import PrefixType
+from rov.cli.shared import AsnType, PrefixType, read_index, strict_option
 from rov.errors import ArgumentError, RibFileError, VrpFileError
 from rov.live.bmp import Bmp, PeerDown
 from rov.live.monitor import Alert, Monitor
@@ -228,7 +227,11 @@ class _Watch:
             if not octets:
                 self._selector.unregister(0)
 
-        self._selector.register(0, selectors.EVENT_READ, ready)
+        try:
+            self._selector.register(0, selectors.EVENT_READ, ready)
+        except PermissionError:
+            # a regular file, which is always ready: epoll takes none
+            self._lines(sys.stdin.buffer)
 
     def listen(self, where: str) -> str:
         """Wait for routers that speak BMP; the address and port."""

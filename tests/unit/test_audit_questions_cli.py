@@ -109,6 +109,9 @@ def test_suggestions_for_krill_and_slurm(files, capsys, tmp_path):
         "A: 2a00:db8::/32 => 1496",
         "A: 2a00:db8::/33 => 1497",
     ]
+    delta = tmp_path / "delta.txt"
+    assert run(capsys, "suggest", *files, *within, "--format", "krill", "--output", delta)[:2] == (0, "")
+    assert delta.read_text() == out
     code, out, err = run(capsys, "suggest", *files, "--asn", 1496, "--format", "krill")
     assert out.splitlines()[-1].startswith("# not safe, would make 1 routes invalid: A: 2a00:db8::/32")
     _, out, _ = run(capsys, "suggest", *files, "--asn", 1496, "--format", "slurm")

@@ -152,6 +152,7 @@ def test_exit_codes_and_files(build, tmp_path):
         ([], "AS64511 CUST", "expected a name such as AS-EXAMPLE"),
         (["--customer", "AS64511"], "AS64511", "AS64511: expected each customer once"),
         (["--format", "bird2", "--json"], CUSTOMER, "expected one of them"),
+        (["--output", "x.conf"], CUSTOMER, "x.conf: expected a name that ends in .parquet, .csv, .json"),
         (["--format", "arouteserver"], "AS64511", "expected the addresses of each customer"),
         (["--format", "frr", "--templates", "/nonexistent"], CUSTOMER, "expected a directory"),
         (["--irr", "/nonexistent"], CUSTOMER, "/nonexistent: cannot be read"),

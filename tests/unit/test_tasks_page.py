@@ -1,6 +1,7 @@
 """The pages for one task each name the columns of their tables, and commands and options that are there."""
 
 import datetime
+import json
 import re
 import shlex
 from pathlib import Path
@@ -16,9 +17,12 @@ from rov.audit.incident_summary import SUMMARY, summary_table
 from rov.audit.incidents import INCIDENTS, incidents_table
 from rov.audit.sav import SAV, sav_table
 from rov.audit.sav_heard import Learnt
-from rov.cli import app
+from rov.cli import app, main
+from rov.formats.compression import write_file
 from rov.reference.contacts import Contacts
 from rov.rib import RouteColumns, RouteTable
+from tests import mrt_writer as mrt
+from tests.unit import test_ixp
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -34,6 +38,15 @@ TABLES = {
 }
 
 PAGES = sorted({page for page, _ in TABLES.values()} | {"watch"})
+
+RUN = [
+    "contacts", "customer-filters", "incidents", "irr", "ixp", "manrs", "manrs-overview", "router-config",
+    "source-addresses",
+]  # fmt: skip
+"""Pages whose commands are run as they stand there."""
+
+NOT_HERE = {"/var/spool/updates/", "--bmp", "<"}
+"""Commands with these wait for what no test has; test_watch has their like."""
 
 
 @pytest.mark.parametrize("schema", TABLES, ids=lambda schema: schema.name)
@@ -68,6 +81,92 @@ def test_commands_of_the_pages_are_there(page):
         assert count, line
         known = {option for parameter in found.params for option in parameter.opts}
         assert {word.partition("=")[0] for word in words if word.startswith("--")} <= known, line
+
+
+VRPS_JSON = {
+    "metadata": {"buildtime": "2026-11-01T00:00:00Z"},
+    "roas": [
+        {"prefix": "12.0.2.0/24", "maxLength": 24, "asn": 501, "ta": "ripe"},
+        {"prefix": "18.51.100.0/24", "maxLength": 24, "asn": 502, "ta": "apnic"},
+        {"prefix": "2a00:db8::/32", "maxLength": 48, "asn": 501, "ta": "arin"},
+    ],
+    "aspas": [{"customer_asid": 64511, "providers": [64500]}],
+}
+RPSL = """as-set: AS-EXAMPLE
+members: AS64511
+source: RADB
+
+aut-num: AS501
+tech-c: TT1
+source: RADB
+
+role: Ops
+nic-hdl: TT1
+e-mail: noc@one.example
+source: RADB
+
+route: 18.51.100.0/24
+origin: AS70000
+source: RADB
+"""
+EVENTS = "type,start,victim_as,culprit_as,country\nleak,{}-01-02,1,2,JP\n"
+
+
+@pytest.fixture(scope="module")
+def at_hand(tmp_path_factory):
+    """Made data under the names that the pages use."""
+    folder = tmp_path_factory.mktemp("pages")
+    peers = [("192.0.2.1", 64511), ("192.0.2.9", 64512), ("2001:db8::9", 64512)]
+
+    def rib(*more):
+        octets = mrt.peer_table(*peers)
+        for prefix, *path in [("12.0.2.0/24", 64511, 501), ("2a00:db8::/32", 64511, 501), *more]:
+            entries = [mrt.entry(number, mrt.path(*path)) for number in range(3)]
+            octets += mrt.rib(4 if ":" in prefix else 2, prefix, *entries)
+        return octets
+
+    old, new = rib(), rib(("12.0.2.0/25", 64511, 501), ("18.51.100.0/24", 64511, 70000))
+    update = mrt.bgp4mp(4, mrt.message(mrt.update(mrt.prefix("12.0.2.0/25"), mrt.path(64511, 666))), size=4)
+    octets = {
+        "rib.mrt": new, "rib.mrt.bz2": new, "rib.today.mrt": new, "rib.yesterday.mrt": old,
+        "rib.20261101.0000.gz": old, "updates.mrt": update, "updates.20261101.0000.gz": update,
+        "updates/1.mrt": update, "rs.mrt.gz": test_ixp.dump(),
+    }  # fmt: skip
+    texts = {
+        "vrps.json": json.dumps(VRPS_JSON), "ours.txt": "501\n70000\n", "2017.csv": EVENTS.format(2017),
+        "2018.csv": EVENTS.format(2018),
+        "participants.json": json.dumps({"participants": [{"name": "One", "ASNs": [501]}]}),
+        "observatory.csv": "ASN,Holder,Country,Global Validation RPKI\n501,One,JP,0.5\n",
+        "net.json": json.dumps({"data": [{"asn": 501, "name": "One"}]}),
+        "customers.txt": "AS64511 192.0.2.7\n", "ixf.json": json.dumps(test_ixp.EXPORT),
+        "asns.json": '{"asns": [501]}',
+    }  # fmt: skip
+    texts |= dict.fromkeys(["irr.db", "ripe.db", "ripe.db.gz", "ripe.db.route.gz", "ripe.db.aut-num.gz",
+                            "radb.db.gz"], RPSL)  # fmt: skip
+    (folder / "updates").mkdir()
+    for name, content in {**octets, **{name: text.encode() for name, text in texts.items()}}.items():
+        write_file(folder / name, [content])
+    return folder
+
+
+@pytest.mark.parametrize("page", RUN)
+def test_commands_of_the_pages_run_as_they_stand(page, at_hand, monkeypatch, capsys):
+    """With a file for each name; the exit code of ``rov ixp verify`` is what it found."""
+    monkeypatch.chdir(at_hand)
+    text = (DOCS / f"{page}.md").read_text()
+    lines = [line.strip() for line in re.findall(r"^ *(?:\$ )?(rov [^\n]+)", text, re.M)]
+    lines += [line for line in re.findall(r"`(rov [^`\n]+)`", text) if page == "manrs-overview"]
+    ran = 0
+    for line in lines:
+        words = shlex.split(line)[1:]
+        if words in (["audit"], ["config", "arouteserver"]) or NOT_HERE & {*words}:
+            continue
+        words += ["--once"] if words[0] == "watch" else []
+        del words[words.index(">") if ">" in words else len(words) :]
+        code = main(words)
+        assert code == (1 if words[:2] == ["ixp", "verify"] else 0), (line, capsys.readouterr().err)
+        ran += 1
+    assert ran
 
 
 def test_the_overview_and_its_translation_say_the_same():

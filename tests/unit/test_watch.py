@@ -381,6 +381,17 @@ def test_real_updates_end_as_their_table_does(data, first_snapshot, tmp_path, ca
     assert (len(monitor), monitor.invalid) == (len(routes), len(invalid))
 
 
+def test_lines_on_standard_input_from_a_file(tmp_path):
+    """epoll takes no regular file."""
+    index([Vrp(Prefix.parse("1.0.0.0/8"), 8, 3333)]).snapshot.save(tmp_path / "vrps")
+    (tmp_path / "lines").write_text(json.dumps(RIS) + "\n")
+    program = "import sys; from rov.cli import main; sys.exit(main(sys.argv[1:]))"
+    command = [sys.executable, "-c", program, "watch", "-", "--vrps", str(tmp_path / "vrps")]
+    with open(tmp_path / "lines", "rb") as lines:
+        ended = subprocess.run(command, stdin=lines, capture_output=True, text=True, timeout=60, check=False)
+    assert (ended.returncode, json.loads(ended.stdout)["prefix"]) == (0, "1.0.0.0/8"), ended.stderr
+
+
 def test_it_follows_files_and_vrps_and_ends_in_order(tmp_path):
     """A running process: a new file, other VRPs, SIGTERM; the state is kept."""
     (tmp_path / "spool").mkdir()
