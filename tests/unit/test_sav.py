@@ -192,6 +192,13 @@ def test_what_no_program_checks_here_is_whole(router):
     for word in ("192.0.2.0/24", "2001:db8::/32", "ge_0_0_1_7", "fe80::/10"):
         assert word in text
     assert text.count("discard;" if router == "junos" else " deny ip") >= 4
+    # a router adds what it is given to a list of the same name, unless it is told to begin anew
+    lines = text.splitlines()
+    starts = ("prefix-list ", "filter ge", "filter eth") if router == "junos" else ("ip",)
+    begun = [at for at, line in enumerate(lines) if line.lstrip().startswith(starts)]
+    assert len(begun) == (8 if router == "junos" else 4)
+    for at in begun:
+        assert lines[at - 1] == ("replace:" if router == "junos" else f"no {lines[at]}")
 
 
 def test_nft_takes_a_large_list(program, tmp_path):
