@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import re
 import tarfile
 
 import pytest
@@ -205,6 +206,42 @@ def test_what_no_program_checks_here_is_whole(router, build):
     for word in ("1.0.0.0/16", "24", "2001:200::/32", "64511", "64513"):
         assert word in text
     assert "1.9.0.0/16" not in text
+
+
+def test_nokia_drops_what_is_invalid_in_the_policy_of_the_customer(build):
+    """ROV-IN accepts the rest, and the first policy of a chain that accepts is the last one."""
+    text = build("--format", "sros")[1]
+    policy = text[text.index(' policy-statement "AS64511-IN"') :]
+    words = "entry 5 { from { origin-validation-state invalid } action { action-type reject } }"
+    assert words in " ".join(policy.split())
+    assert '"ROV-IN"' not in text
+
+
+@pytest.mark.parametrize(
+    ("router", "begins", "before"),
+    [
+        ("junos", r"    (?:as-path-group|policy-statement) \S+ \{", "replace:"),
+        (
+            "sros",
+            r"        (?P<what>(?:prefix-list|as-path-group|policy-statement) \S+) \{",
+            "        delete {what}",
+        ),
+        ("eos", r"(?P<what>ip(?:v6)? prefix-list \S+)", "no {what}"),
+    ],
+)
+def test_what_is_no_longer_in_a_list_goes(router, begins, before, build):
+    """A router adds what it is given to a list of the same name, unless it is told to begin anew."""
+    lines = build("--format", router)[1].splitlines()
+    found = [(n, match) for n, line in enumerate(lines) if (match := re.fullmatch(begins, line))]
+    assert len(found) >= 2
+    for number, match in found:
+        assert lines[number - 1] == before.format(**match.groupdict())
+
+
+def test_ios_xr_has_no_empty_sets(build):
+    text = build("--format", "iosxr", customer="AS65000")[1]
+    assert "route-policy AS65000-IN\n  drop\nend-policy" in text
+    assert "-set " not in text
 
 
 ROW = st.tuples(
