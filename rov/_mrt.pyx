@@ -17,8 +17,8 @@ from rov._mrt_format cimport (
 )
 from rov._mrt_peers cimport Peers
 from rov._mrt_routes cimport Routes
-from rov._mrt_rows cimport Buffer, reserve, take, take_rows
-from rov._mrt_sink cimport Counts, Sink, cut_sink, fit_words, free_sink, waiting
+from rov._mrt_rows cimport Buffer, Lists, reserve, take, take_rows
+from rov._mrt_sink cimport Counts, Marks, Sink, cut_sink, fit_words, free_sink, is_full, marks_of
 from rov._mrt_tables cimport table_dump, table_dump_v2
 from rov._mrt_updates cimport bgp4mp, legacy_update
 
@@ -27,16 +27,13 @@ from rov._mrt_updates cimport bgp4mp, legacy_update
 cdef enum:
     MAX_RECORD_OCTETS = 64 << 20
 
-# Rows after which a piece is interrupted, so that a batch stays at some 4 MB.
-cdef enum:
-    BATCH_ROWS = 1 << 17
-
 cdef enum:
     NAMED_FAULTS = 5      # bad records that are kept to be shown
 
 FAULTS = (
     "", "shorter than its content", "no sound prefix", "no known address family", "no sound list of prefixes",
-    "no sound BGP message", "longer than any record expected", "", "", "",
+    "no sound BGP message", "longer than any record expected", "of more entries than any record expected",
+    "", "", "",
 )
 """Words for the faults of a record."""
 
@@ -143,9 +140,8 @@ cdef class Parser:
         An end is the number of words up to it. Column paths of the rows counts from 0 here.
         """
         self.sink.path_count = 0
-        return (take(&self.sink.paths), take(&self.sink.path_ends),
-                take(&self.sink.communities), take(&self.sink.community_ends),
-                take(&self.sink.large), take(&self.sink.large_ends))
+        return (*take_lists(&self.sink.paths), *take_lists(&self.sink.communities),
+                *take_lists(&self.sink.large))
 
     # Records
 
@@ -238,18 +234,17 @@ cdef class Parser:
         """Decode one record and step over it; STOP_FULL: not yet, what waits must be taken first."""
         cdef Header header
         cdef Counts before = self.sink.seen
-        cdef size_t at4 = waiting(&self.sink, 4)
-        cdef size_t at6 = waiting(&self.sink, 6)
+        cdef Marks marks = marks_of(&self.sink)
         cdef size_t size = left(&record)
         cdef int fault
-        if at4 + at6 >= BATCH_ROWS:
+        if is_full(&self.sink):
             return STOP_FULL
         read_header(record.at, &header)
         skip(&record, HEADER_OCTETS)
         fault = self.decode(&header, record) if fit_words(&self.sink) else STOP_FULL
         if fault != FAULT_NONE:
             self.sink.seen = before
-            cut_sink(&self.sink, at4, at6)
+            cut_sink(&self.sink, &marks)
             if fault >= STOP_FULL:
                 return fault
             self.note(&header, fault)
@@ -310,6 +305,10 @@ cdef class Parser:
         elif self.lengths == LENGTHS_TRIED:
             self.lengths = LENGTHS_SHORT
         return fault
+
+
+cdef tuple take_lists(Lists* lists):
+    return take(&lists.words), take(&lists.ends)
 
 
 cdef object take_routes(Routes* routes):

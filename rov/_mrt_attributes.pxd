@@ -39,6 +39,7 @@ cdef struct Attributes:          # cursors of absent ones are empty
     Cursor large_communities
     Cursor mp_reach
     Cursor mp_unreach
+    Cursor aggregator_at
     uint32_t aggregator          # its AS, 0 if there is none
     bint as4_aggregator
     bint merge                   # AS4_PATH holds for the end of the path
@@ -169,14 +170,15 @@ cdef inline bint find_attributes(Cursor c, uint8_t as_size, Attributes* out) noe
             out.as_path = value
         elif kind == ATTR_AS4_PATH and out.as4_path.at == NULL:
             out.as4_path = value
-        elif kind == ATTR_AGGREGATOR:
+        elif kind == ATTR_AGGREGATOR and out.aggregator_at.at == NULL:
+            out.aggregator_at = value
             if as_size == 2 and read_u16(&value, &short_asn):
                 out.aggregator = short_asn
         elif kind == ATTR_AS4_AGGREGATOR:
             out.as4_aggregator = True
-        elif kind == ATTR_COMMUNITIES:
+        elif kind == ATTR_COMMUNITIES and out.communities.at == NULL:
             out.communities = value
-        elif kind == ATTR_LARGE_COMMUNITIES:
+        elif kind == ATTR_LARGE_COMMUNITIES and out.large_communities.at == NULL:
             out.large_communities = value
         elif kind == ATTR_MP_REACH and out.mp_reach.at == NULL:
             out.mp_reach = value
@@ -258,11 +260,14 @@ cdef inline bint put_whole_path(Buffer* out, const Attributes* a) noexcept nogil
     return put_path(out, a.as_path, a.as_size, kept) and put_path(out, a.as4_path, 4, -1)
 
 
-cdef inline bint put_words(Buffer* out, Cursor words) noexcept nogil:
-    """Append whole words of 32 bits, as communities are."""
-    cdef uint32_t word
-    if not reserve(out, left(&words)):
+cdef inline bint put_groups(Buffer* out, Cursor words, int size) noexcept nogil:
+    """Append whole groups of so many words of 32 bits: a community is one, a large one three."""
+    cdef size_t count = left(&words) // <size_t>(4 * size) * <size_t>size
+    cdef uint32_t word = 0
+    if not reserve(out, 4 * count):
         return False
-    while read_u32(&words, &word):
+    while count:
+        read_u32(&words, &word)
         put_u32(out, word)
+        count -= 1
     return True

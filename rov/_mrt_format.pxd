@@ -45,6 +45,7 @@ cdef enum:
     SAFI_UNICAST = 1
     SAFI_MULTICAST = 2
     MARKER_OCTETS = 16
+    MAX_MESSAGE_OCTETS = 65535   # of a BGP message: its length has 16 bits
     BGP_UPDATE = 2
     LEGACY_UPDATE = 1
 
@@ -57,6 +58,7 @@ cdef enum Fault:
     FAULT_NLRI
     FAULT_MESSAGE
     FAULT_LENGTH
+    FAULT_ENTRIES
     STOP_FULL             # the rows must be taken first
     STOP_LONGER           # the record is longer than it states
     STOP_MEMORY

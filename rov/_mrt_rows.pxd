@@ -37,6 +37,11 @@ cdef struct Rows:     # of one family
     size_t count
 
 
+cdef struct Lists:    # rows of words, each of a length of its own
+    Buffer words      # uint32
+    Buffer ends       # uint32: the number of words up to the end of each row
+
+
 cdef struct Row:
     uint64_t high     # as in ParsedPrefix
     uint64_t low
@@ -126,6 +131,26 @@ cdef inline void cut_rows(Rows* rows, size_t count, uint8_t family) noexcept nog
     rows.origins.used = rows.peers.used = rows.times.used = 4 * count
     rows.path_ids.used = rows.counts.used = rows.paths.used = 4 * count
     rows.count = count
+
+
+cdef inline bint put_end(Lists* lists) noexcept nogil:
+    """End a row where its words end; False when there is no memory."""
+    if not reserve(&lists.ends, sizeof(uint32_t)):
+        return False
+    put_u32(&lists.ends, <uint32_t>(lists.words.used // sizeof(uint32_t)))
+    return True
+
+
+cdef inline void cut_lists(Lists* lists, uint32_t count) noexcept nogil:
+    """Drop all rows beyond the first so many."""
+    cdef size_t words = (<const uint32_t*>lists.ends.data)[count - 1] if count else 0
+    lists.words.used = words * sizeof(uint32_t)
+    lists.ends.used = count * sizeof(uint32_t)
+
+
+cdef inline void free_lists(Lists* lists) noexcept nogil:
+    free(lists.words.data)
+    free(lists.ends.data)
 
 
 cdef inline void empty_rows(Rows* rows) noexcept nogil:

@@ -4,7 +4,7 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t
 from libc.stdlib cimport free
 
 from rov._cursor cimport rov_likely
-from rov._mrt_attributes cimport Attributes, put_whole_path, put_words
+from rov._mrt_attributes cimport Attributes, put_groups, put_whole_path
 from rov._mrt_format cimport FAULT_NONE, SAFI_MULTICAST, SAFI_UNICAST, STOP_FULL, STOP_MEMORY
 from rov._mrt_peers cimport NO_PEER, PeerTable
 from rov._mrt_prefixes cimport BgpPrefix
@@ -13,8 +13,14 @@ from rov._mrt_routes cimport (
     start_joining,
 )
 from rov._mrt_rows cimport (
-    AS_SET, EMPTY_PATH, Buffer, Row, Rows, cut_rows, free_rows, put_row, put_u32, reserve,
+    AS_SET, EMPTY_PATH, Buffer, Lists, Row, Rows, cut_lists, cut_rows, free_lists, free_rows, put_end, put_row,
 )
+
+# Rows, and octets of their paths and communities, after which a piece is interrupted: a batch of real rows
+# stays at some 4 MB and has 13 MB of these; a hostile row brings 64 KiB.
+cdef enum:
+    BATCH_ROWS = 1 << 17
+    BATCH_OCTETS = 64 << 20
 
 
 cdef struct Counts:
@@ -44,13 +50,16 @@ cdef struct Sink:
     Routes routes6
     Rows rows4
     Rows rows6
-    Buffer paths
-    Buffer path_ends
-    Buffer communities
-    Buffer community_ends
-    Buffer large
-    Buffer large_ends
-    uint32_t path_count
+    Lists paths
+    Lists communities
+    Lists large
+    uint32_t path_count   # rows of each of these three
+
+
+cdef struct Marks:        # what waited at some time
+    size_t rows4
+    size_t rows6
+    uint32_t paths
 
 
 cdef inline void free_sink(Sink* s) noexcept nogil:
@@ -60,12 +69,9 @@ cdef inline void free_sink(Sink* s) noexcept nogil:
     free_routes(&s.routes6)
     free(s.peer_map.data)
     free(s.joined.sets.data)
-    free(s.paths.data)
-    free(s.path_ends.data)
-    free(s.communities.data)
-    free(s.community_ends.data)
-    free(s.large.data)
-    free(s.large_ends.data)
+    free_lists(&s.paths)
+    free_lists(&s.communities)
+    free_lists(&s.large)
 
 
 cdef inline size_t waiting(const Sink* s, uint8_t family) noexcept nogil:
@@ -75,14 +81,43 @@ cdef inline size_t waiting(const Sink* s, uint8_t family) noexcept nogil:
     return s.rows4.count if family == 4 else s.rows6.count
 
 
-cdef inline void cut_sink(Sink* s, size_t at4, size_t at6) noexcept nogil:
-    """Drop all beyond the first so many of each family."""
+cdef inline Marks marks_of(const Sink* s) noexcept nogil:
+    return Marks(waiting(s, 4), waiting(s, 6), s.path_count)
+
+
+cdef inline bint is_full(const Sink* s) noexcept nogil:
+    """Whether what waits is to be taken before more is put; never where no rows wait."""
+    cdef size_t rows = waiting(s, 4) + waiting(s, 6)
+    if rows >= BATCH_ROWS:
+        return True
+    return rows != 0 and s.paths.words.used + s.communities.words.used + s.large.words.used >= BATCH_OCTETS
+
+
+cdef inline void cut_paths(Sink* s, uint32_t count) noexcept nogil:
+    """Drop all paths and communities beyond the first so many."""
+    if s.path_count == count:
+        return
+    cut_lists(&s.paths, count)
+    cut_lists(&s.communities, count)
+    cut_lists(&s.large, count)
+    s.path_count = count
+
+
+cdef inline void cut_sink(Sink* s, const Marks* before) noexcept nogil:
+    """Drop all that did not wait then."""
     if s.distinct:
-        cut_routes(&s.routes4, at4, 4, s.words)
-        cut_routes(&s.routes6, at6, 6, s.words)
+        cut_routes(&s.routes4, before.rows4, 4, s.words)
+        cut_routes(&s.routes6, before.rows6, 6, s.words)
     else:
-        cut_rows(&s.rows4, at4, 4)
-        cut_rows(&s.rows6, at6, 6)
+        cut_rows(&s.rows4, before.rows4, 4)
+        cut_rows(&s.rows6, before.rows6, 6)
+    cut_paths(s, before.paths)
+
+
+cdef inline void cut_unused_path(Sink* s, const Marks* before) noexcept nogil:
+    """Drop the paths that came since then if no row did, which would name them."""
+    if waiting(s, 4) == before.rows4 and waiting(s, 6) == before.rows6:
+        cut_paths(s, before.paths)
 
 
 cdef inline bint fit_words(Sink* s) noexcept nogil:
@@ -118,14 +153,6 @@ cdef inline void count_origin(Sink* s, uint8_t flags) noexcept nogil:
     s.seen.empty_path += (flags & EMPTY_PATH) != 0
 
 
-cdef inline bint put_end(Buffer* ends, const Buffer* words) noexcept nogil:
-    """Note where the words of a path end."""
-    if not reserve(ends, sizeof(uint32_t)):
-        return False
-    put_u32(ends, <uint32_t>(words.used // sizeof(uint32_t)))
-    return True
-
-
 cdef inline bint put(Sink* s, const Row* row) noexcept nogil:
     return put_row(&s.rows4 if row.family == 4 else &s.rows6, row)
 
@@ -136,11 +163,9 @@ cdef inline bint put_attributes(Sink* s, const Attributes* found, uint32_t* numb
         return True
     number[0] = s.path_count
     s.path_count += 1
-    return (put_whole_path(&s.paths, found) and put_end(&s.path_ends, &s.paths)
-            and put_words(&s.communities, found.communities)
-            and put_end(&s.community_ends, &s.communities)
-            and put_words(&s.large, found.large_communities)
-            and put_end(&s.large_ends, &s.large))
+    return (put_whole_path(&s.paths.words, found) and put_end(&s.paths)
+            and put_groups(&s.communities.words, found.communities, 1) and put_end(&s.communities)
+            and put_groups(&s.large.words, found.large_communities, 3) and put_end(&s.large))
 
 
 cdef inline int announce(Sink* s, const BgpPrefix* prefix, uint8_t family, Row* row) noexcept nogil:

@@ -5,7 +5,7 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from rov._cursor cimport Cursor, left, read_part, read_u8, read_u16, read_u32, read_u64, skip
 from rov._mrt_attributes cimport Attributes, find_attributes, find_origin, origin_of
 from rov._mrt_format cimport (
-    FAULT_NONE, FAULT_PREFIX, FAULT_SHORT, GEO_PEER_TABLE, PEER_INDEX_TABLE, RIB_GENERIC,
+    FAULT_ENTRIES, FAULT_NONE, FAULT_PREFIX, FAULT_SHORT, GEO_PEER_TABLE, PEER_INDEX_TABLE, RIB_GENERIC,
     RIB_GENERIC_ADDPATH, RIB_IPV4_MULTICAST, RIB_IPV4_UNICAST, RIB_IPV4_UNICAST_ADDPATH, RIB_IPV6_MULTICAST,
     STOP_MEMORY, family_of, read_asn,
 )
@@ -14,6 +14,11 @@ from rov._mrt_prefixes cimport BgpPrefix, next_prefix, read_address, set_prefix
 from rov._mrt_routes cimport Joined, Routes, join_peer, put_joined, set_to_join, start_joining
 from rov._mrt_rows cimport Row, put_u32, reserve
 from rov._mrt_sink cimport Sink, announce, count_origin, is_wanted, peer_at, put, put_attributes
+
+
+# Entries of one TABLE_DUMP record: as many as one of TABLE_DUMP_V2 can have.
+cdef enum:
+    MAX_ENTRIES = 65535
 
 
 cdef inline bint read_indexed_peer(Cursor* c, Peer* out) noexcept nogil:
@@ -209,3 +214,5 @@ cdef inline int table_dump(Sink* s, uint16_t subtype, Cursor body, size_t* entri
         entries[0] += 1
         if fault != FAULT_NONE or left(&body) == 0:
             return fault
+        if entries[0] == MAX_ENTRIES:
+            return FAULT_ENTRIES

@@ -5,14 +5,16 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from rov._cursor cimport Cursor, left, read_part, read_u8, read_u16, skip
 from rov._mrt_attributes cimport Attributes, find_attributes, origin_of
 from rov._mrt_format cimport (
-    BGP_UPDATE, FAULT_FAMILY, FAULT_MESSAGE, FAULT_NLRI, FAULT_NONE, FAULT_SHORT, MARKER_OCTETS, MESSAGE,
-    MESSAGE_ADDPATH, MESSAGE_AS4, MESSAGE_AS4_LOCAL, MESSAGE_AS4_LOCAL_ADDPATH, MESSAGE_LOCAL, STOP_MEMORY,
+    BGP_UPDATE, FAULT_FAMILY, FAULT_MESSAGE, FAULT_NLRI, FAULT_NONE, FAULT_SHORT, MARKER_OCTETS,
+    MAX_MESSAGE_OCTETS, MESSAGE, MESSAGE_ADDPATH, MESSAGE_AS4, MESSAGE_AS4_LOCAL, MESSAGE_AS4_LOCAL_ADDPATH, MESSAGE_LOCAL, STOP_MEMORY,
     Header, family_of, read_asn,
 )
 from rov._mrt_peers cimport Peer, number_of
 from rov._mrt_prefixes cimport BgpPrefix, are_prefixes, next_prefix, read_address
 from rov._mrt_rows cimport WITHDRAWN, Row
-from rov._mrt_sink cimport Sink, announce, is_wanted, put_attributes, withdraw
+from rov._mrt_sink cimport (
+    Marks, Sink, announce, cut_unused_path, is_wanted, marks_of, put_attributes, withdraw,
+)
 
 
 cdef inline bint starts_with_marker(Cursor c) noexcept nogil:
@@ -66,6 +68,7 @@ cdef inline int update(Sink* s, uint32_t time, uint32_t peer, uint8_t as_size, b
     cdef uint16_t size
     cdef Attributes found
     cdef Row row
+    cdef Marks before
     cdef bint sound
     cdef int fault
     if not (read_u16(&body, &size) and read_part(&body, size, &withdrawn)
@@ -80,6 +83,7 @@ cdef inline int update(Sink* s, uint32_t time, uint32_t peer, uint8_t as_size, b
     fault = multiprotocol(s, found.mp_unreach, False, add_path, &row)
     if fault != FAULT_NONE:
         return fault
+    before = marks_of(s)
     if not sound or not origin_of(&found, &row.origin, &row.flags):
         s.seen.malformed += 1
         row.origin, row.flags = 0, WITHDRAWN
@@ -88,7 +92,9 @@ cdef inline int update(Sink* s, uint32_t time, uint32_t peer, uint8_t as_size, b
     fault = prefixes(s, body, 4, add_path, &row)
     if fault != FAULT_NONE:
         return fault
-    return multiprotocol(s, found.mp_reach, True, add_path, &row)
+    fault = multiprotocol(s, found.mp_reach, True, add_path, &row)
+    cut_unused_path(s, &before)
+    return fault
 
 
 cdef inline int legacy_update(Sink* s, const Header* header, Cursor body) noexcept nogil:
@@ -99,6 +105,8 @@ cdef inline int legacy_update(Sink* s, const Header* header, Cursor body) noexce
     if not (read_asn(&body, 2, &peer.asn) and read_address(&body, 4, &peer.high, &peer.low)
             and read_asn(&body, 2, &local_as) and read_address(&body, 4, &high, &low)):
         return FAULT_SHORT
+    if left(&body) > MAX_MESSAGE_OCTETS:
+        return FAULT_MESSAGE
     peer.family = 4
     return update(s, header.time, number_of(s.peers, &peer), 2, False, body)
 

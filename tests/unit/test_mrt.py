@@ -391,6 +391,38 @@ def test_paths_and_communities(dump):
     assert dump(octets)[2][0].attributes is None
 
 
+@pytest.mark.parametrize("octets", [1, 4, 8, 13, 20, 23])
+def test_large_communities_cut_short_do_not_shift_those_of_the_next_path(dump, octets):
+    cut = w.attribute(32, struct.pack(">6I", 1, 2, 3, 4, 5, 6)[:octets], 0xC0)
+    whole = w.attribute(32, struct.pack(">3I", 70000, 1, 2), 0xC0)
+    entries = [w.entry(0, w.attributes(w.segment(2, 1, 2), more)) for more in (cut, whole)]
+    _, _, [batch] = dump(PEERS + w.rib(2, V4, *entries), paths=True)
+    large = batch.attributes.large_communities
+    assert large.row(0).tolist() == [[1, 2, 3]][: octets // 12]
+    assert large.row(1).tolist() == [[70000, 1, 2]]
+
+
+def test_of_several_attributes_of_a_kind_the_first_counts(dump):
+    """RFC 7606 §3 (g)."""
+    more = (
+        w.attribute(8, struct.pack(">I", 1), 0xC0),
+        w.attribute(8, struct.pack(">I", 2), 0xC0),
+        w.attribute(32, struct.pack(">3I", 1, 1, 1), 0xC0),
+        w.attribute(32, struct.pack(">3I", 2, 2, 2), 0xC0),
+    )
+    attrs = w.attributes(w.segment(2, 1, 2), *more)
+    _, _, [batch] = dump(PEERS + w.rib(2, V4, w.entry(0, attrs)), paths=True)
+    assert batch.attributes.communities.row(0).tolist() == [1]
+    assert batch.attributes.large_communities.row(0).tolist() == [[1, 1, 1]]
+
+
+def test_of_several_aggregators_the_first_tells_whether_as4_path_holds(dump):
+    old = w.attribute(7, struct.pack(">H", 23456) + bytes(4)) + w.attribute(7, b"\0\1" + bytes(4))
+    more = w.attribute(17, w.segment(2, 70001), 0xC0) + old + w.attribute(18, bytes(8))
+    attrs = w.attributes(w.segment(2, 1, 23456, size=2), more)
+    assert dump(w.bgp4mp(1, w.message(w.update(w.prefix(V4), attrs))))[0][0][1] == 70001
+
+
 def test_confederations_are_left_out_of_paths(dump):
     segments = w.segment(w.CONFED_SEQUENCE, 64512) + w.segment(w.SEQUENCE, 1, 2)
     _, _, [batch] = dump(PEERS + w.rib(2, V4, w.entry(0, w.attributes(segments))), paths=True)
