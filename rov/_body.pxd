@@ -18,6 +18,11 @@ cdef struct Row:
     Py_ssize_t size       # -1: there is none
     uint32_t origin       # 0: there is none
 
+cdef struct Names:        # what the two names of an origin said, each the last time: origin counts unless it is null
+    uint32_t origin
+    uint32_t asn
+    bint given            # by origin
+
 cdef struct Tail:         # what a row ends with: its verdict
     const char* text
     Py_ssize_t size
@@ -30,6 +35,19 @@ cdef inline bint same(const uint8_t* text, Py_ssize_t size, const char* name,
 
 cdef inline bint is_origin(const uint8_t* text, Py_ssize_t size) noexcept nogil:
     return same(text, size, b"origin", 6) or same(text, size, b"asn", 3)
+
+
+cdef inline void put_origin(Names* names, Py_ssize_t size, uint32_t number, bint null) noexcept nogil:
+    """Take a number that stood under the name of so many octets."""
+    if size == 6:
+        names.origin = number
+        names.given = not null
+    else:
+        names.asn = number
+
+
+cdef inline uint32_t origin_of(const Names* names) noexcept nogil:
+    return names.origin if names.given else names.asn
 
 
 cdef inline bint number_of(const uint8_t* text, Py_ssize_t size, uint32_t* out) noexcept nogil:

@@ -3,7 +3,8 @@
 from libc.stdint cimport uint8_t, uint32_t
 
 from rov._body cimport (
-    BLANK, LONGEST_PREFIX, ODD, ROW, Outcome, Row, Tail, asn_of, is_origin, number_of, put, same,
+    BLANK, LONGEST_PREFIX, ODD, ROW, Names, Outcome, Row, Tail, asn_of, is_origin, number_of, origin_of, put,
+    put_origin, same,
 )
 from rov._numbers cimport write_number
 
@@ -33,7 +34,8 @@ cdef inline Outcome read_line(const uint8_t* t, Py_ssize_t* position, Py_ssize_t
     """One line, and where the next one begins; position stays where it is unless that is a row or blank."""
     cdef Py_ssize_t at = after_blanks(t, position[0], end), name, size, begin
     cdef uint32_t number = 0
-    cdef bint is_text
+    cdef bint is_text, is_null
+    cdef Names names = Names(0, 0, False)
     row.size = -1
     row.origin = 0
     if at >= end or t[at] == 10:
@@ -72,13 +74,14 @@ cdef inline Outcome read_line(const uint8_t* t, Py_ssize_t* position, Py_ssize_t
             row.prefix = t + begin
             row.size = at - begin
         elif is_origin(t + name, size):
+            number = 0
+            is_null = not is_text and same(t + begin, at - begin, b"null", 4)
             if is_text:
-                if not asn_of(t + begin, at - begin, &row.origin):
+                if not asn_of(t + begin, at - begin, &number):
                     return ODD
-            elif same(t + begin, at - begin, b"null", 4):
-                row.origin = 0
-            elif not number_of(t + begin, at - begin, &row.origin):
+            elif not is_null and not number_of(t + begin, at - begin, &number):
                 return ODD
+            put_origin(&names, size, number, is_null)
         elif not (is_text or number_of(t + begin, at - begin, &number)):
             return ODD
         at = after_blanks(t, at + is_text, end)
@@ -91,6 +94,7 @@ cdef inline Outcome read_line(const uint8_t* t, Py_ssize_t* position, Py_ssize_t
             return ODD
         if not 0 <= row.size <= LONGEST_PREFIX:
             return ODD
+        row.origin = origin_of(&names)
         position[0] = at + 1
         return ROW
 

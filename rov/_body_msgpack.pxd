@@ -2,10 +2,14 @@
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
-from rov._body cimport LONGEST_PREFIX, ODD, ROW, UNFINISHED, Outcome, Row, Tail, asn_of, is_origin, put, same
+from rov._body cimport (
+    LONGEST_PREFIX, ODD, ROW, UNFINISHED, Names, Outcome, Row, Tail, asn_of, is_origin, origin_of, put,
+    put_origin, same,
+)
 
 cdef enum:
     LEAST_ITEM = 3        # octets: an array of two, of which the first is a text
+    NIL = 0xC0
 
 
 cdef inline uint64_t big_endian(const uint8_t* t, int octets) noexcept nogil:
@@ -105,8 +109,8 @@ cdef inline Outcome origin_at(const uint8_t* t, Py_ssize_t* position, Py_ssize_t
     if at >= end:
         return UNFINISHED
     first = t[at]
-    if first == 0xC0 or first < 0x80:
-        out[0] = 0 if first == 0xC0 else first
+    if first == NIL or first < 0x80:
+        out[0] = 0 if first == NIL else first
         position[0] = at + 1
         return ROW
     if 0xCC <= first <= 0xCF or 0xD0 <= first <= 0xD3:
@@ -130,9 +134,12 @@ cdef inline Outcome read_item(const uint8_t* t, Py_ssize_t* position, Py_ssize_t
     """One map or pair; position stays where it is unless that is a row."""
     cdef Py_ssize_t at = position[0], begin = 0, size = 0
     cdef uint64_t count
+    cdef uint32_t number = 0
     cdef uint8_t first
+    cdef bint is_null
     cdef int head
     cdef inline Outcome found
+    cdef Names names = Names(0, 0, False)
     row.size = -1
     row.origin = 0
     if at >= end:
@@ -166,13 +173,16 @@ cdef inline Outcome read_item(const uint8_t* t, Py_ssize_t* position, Py_ssize_t
             found = text_at(t, &at, end, &begin, &row.size)
             row.prefix = t + begin
         elif found == ROW and is_origin(t + begin, size):
-            found = origin_at(t, &at, end, &row.origin)
+            is_null = at < end and t[at] == NIL
+            found = origin_at(t, &at, end, &number)
+            put_origin(&names, size, number, is_null)
         elif found == ROW:
             found = skip(t, &at, end)
         if found != ROW:
             return found
     if not 0 <= row.size <= LONGEST_PREFIX:
         return ODD
+    row.origin = origin_of(&names)
     position[0] = at
     return ROW
 
@@ -196,6 +206,6 @@ cdef inline Py_ssize_t put_item(uint8_t* out, const Row* row, const Tail* tail) 
             out[n + 1 + shift] = <uint8_t>(row.origin >> (24 - 8 * shift) & 255)
         n += 5
     else:
-        out[n] = 0xC0
+        out[n] = NIL
         n += 1
     return n + put(out + n, tail.text, tail.size)

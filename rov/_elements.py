@@ -19,16 +19,20 @@ SKI_OCTETS = 20
 """A Subject Key Identifier is a SHA-1 hash (RFC 6487 §4.8.2)."""
 
 
-def _check_aspa(aspa: Aspa) -> None:
+def _numbers_of(aspa: Aspa) -> tuple[int, list[int]]:
+    """Customer and providers, checked, as ints: other integers, such as numpy's, would show in the digest."""
     customer = as_index(aspa.customer)
     if customer is None or not 1 <= customer <= MAX_ASN:
         raise ArgumentError(f"ASPA customer {shown(aspa.customer)}: expected 1 to {MAX_ASN}")
-    providers = [as_index(asn) for asn in as_rows(aspa.providers, object, f"ASPA of AS{customer}")]
-    if not providers or not all(asn is not None and 0 <= asn <= MAX_ASN for asn in providers):
+    given = [as_index(asn) for asn in as_rows(aspa.providers, object, f"ASPA of AS{customer}")]
+    providers = [asn for asn in given if asn is not None and 0 <= asn <= MAX_ASN]
+    if not providers or len(providers) < len(given):
         raise ArgumentError(f"ASPA of AS{customer}: expected one or more provider ASNs to {MAX_ASN}")
+    return customer, providers
 
 
-def _check_key(key: RouterKey) -> None:
+def _checked(key: RouterKey) -> RouterKey:
+    """The key, its AS number as an int."""
     asn = as_index(key.asn)
     if asn is None or not 0 <= asn <= MAX_ASN:
         raise ArgumentError(f"router key of AS {shown(key.asn)}: expected an ASN to {MAX_ASN}")
@@ -36,16 +40,17 @@ def _check_key(key: RouterKey) -> None:
         raise ArgumentError(
             f"router key of AS{asn}: expected an SKI of {SKI_OCTETS} octets and a key, both as bytes"
         )
+    return key if type(key.asn) is int else RouterKey(asn, key.ski, key.spki)
 
 
 def _union_aspas(aspas: Iterable[Aspa], expires: Sequence[int]) -> dict[int, tuple[set[int], int]]:
     """Customer to the union of providers; the union is whole for as long as its first part lasts."""
     union: dict[int, tuple[set[int], int]] = {}
     for aspa, until in zip(aspas, expires, strict=True):
-        _check_aspa(aspa)
-        providers, earlier = union.get(aspa.customer, (set(), NO_EXPIRY))
+        customer, more = _numbers_of(aspa)
+        providers, earlier = union.get(customer, (set(), NO_EXPIRY))
         stated = [time for time in (earlier, until) if time != NO_EXPIRY]
-        union[aspa.customer] = providers | set(aspa.providers), min(stated, default=NO_EXPIRY)
+        union[customer] = providers.union(more), min(stated, default=NO_EXPIRY)
     return union
 
 
@@ -84,7 +89,7 @@ def normal_keys(
     lasting: dict[RouterKey, int] = {}
     keys = as_rows(keys, RouterKey, "router keys")
     for key, until in zip(keys, as_times(expires, "router_key_expires", len(keys)), strict=True):
-        _check_key(key)
+        key = _checked(key)
         seen = lasting.get(key, until)
         lasting[key] = NO_EXPIRY if NO_EXPIRY in (seen, until) else max(seen, until)
     rows = tuple(sorted(lasting))

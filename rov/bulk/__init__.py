@@ -3,10 +3,10 @@
     validator = Validator(index, "ndjson", "arrow")
     answer = validator.feed(b'{"prefix":"192.0.2.0/24","origin":64496}\\n') + validator.end()
 
-A route has a prefix and an origin (or asn: a number, "AS64496", or null or 0 for none); the answer repeats
-both and adds state and reason, in the words of State and Reason. Each row is one object (NDJSON); a map, or a
-pair of prefix and origin, one after the other or in one array (msgpack); or a row of a stream of record
-batches (Arrow). Other fields are passed over.
+A route has a prefix and an origin (or asn: a number, "AS64496", or null or 0 for none; where both are there,
+origin counts unless it is null); the answer repeats prefix and origin and adds state and reason, in the words
+of State and Reason. Each row is one object (NDJSON); a map, or a pair of prefix and origin, one after the
+other or in one array (msgpack); or a row of a stream of record batches (Arrow). Other fields are passed over.
 """
 
 from __future__ import annotations

@@ -67,10 +67,12 @@ class Spool:
         if self._left >= 0:
             with contextlib.suppress(OSError):
                 file.write(octets)
+                file.flush()
                 return file
         with self._lock:
             self._left += file.tell() + len(octets)
-        file.close()
+        with contextlib.suppress(OSError):  # what could not be written is tried once more
+            file.close()
         return None
 
     def again(self, name: str) -> Iterator[bytes]:

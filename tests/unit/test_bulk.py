@@ -117,6 +117,26 @@ def test_lines_that_are_not_plain():
     assert {prefix for prefix, *_ in found} == {"192.0.2.0/24"}
 
 
+@pytest.mark.parametrize(
+    ("fields", "origin"),
+    [
+        ({"origin": 64496, "asn": 64497}, 64496),
+        ({"asn": 64497, "origin": 64496}, 64496),
+        ({"asn": 64497, "origin": None}, 64497),
+        ({"origin": None, "asn": 64497}, 64497),
+        ({"asn": 64497, "origin": 0}, None),
+        ({"asn": "AS64497", "origin": "AS64496"}, 64496),
+    ],
+)
+def test_origin_counts_before_asn_however_the_row_is_written(fields, origin):
+    row = {"prefix": "192.0.2.0/24"} | fields
+    plain = json.dumps(row).encode() + b"\n"
+    escaped = plain.replace(b"2.0/24", b"2.0\\/24")
+    for form, octets in (("ndjson", plain), ("ndjson", escaped), ("msgpack", msgpack.packb(row))):
+        found, _ = answer(octets, form, "ndjson")
+        assert json.loads(found)["origin"] == origin
+
+
 def test_msgpack_of_all_kinds():
     rows = [
         ["192.0.2.0/24", 64496],

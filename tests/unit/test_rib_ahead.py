@@ -3,6 +3,7 @@
 import bz2
 import io
 import lzma
+import os
 import subprocess
 import sys
 
@@ -234,3 +235,13 @@ def test_standard_input_without_room_to_keep_it(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "none"))
     assert cli.main(["audit", "-", "--vrps", str(tmp_path / "vrps"), "--aspa", "upstream"]) == 2
     assert "standard input could not be kept" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no device that is always full")
+@pytest.mark.parametrize("size", [1, 1 << 20])
+def test_a_disk_that_is_full_keeps_nothing(monkeypatch, size):
+    monkeypatch.setattr("tempfile.TemporaryFile", lambda **_: open("/dev/full", "w+b"))
+    pieces = [os.urandom(size)] * 3
+    with Spool() as spool:
+        assert list(spool.keep("rib", iter(pieces))) == pieces
+        assert not spool.has("rib")

@@ -57,6 +57,16 @@ def test_expiry_and_trust_anchor_are_no_payload() -> None:
     assert one != Snapshot.build(VrpColumns.ipv4([0], [0], [9], [1]))
 
 
+def test_numbers_of_other_kinds_leave_no_trace() -> None:
+    one = Snapshot.build(aspas=[Aspa(1, (2, 3))], router_keys=[RouterKey(4, bytes(20), b"k")])
+    two = Snapshot.build(
+        aspas=[Aspa(np.uint32(1), (np.int64(2), np.uint32(3)))],  # type: ignore[arg-type]
+        router_keys=[RouterKey(np.uint32(4), bytes(20), b"k")],  # type: ignore[arg-type]
+    )
+    assert (one, one.digest) == (two, two.digest)
+    assert {type(number) for aspa in two.aspas for number in (aspa.customer, *aspa.providers)} == {int}
+
+
 def test_unexpired() -> None:
     snapshot = Snapshot.build(
         VrpColumns.ipv4([0, 1 << 31], [1, 1], [8, 8], [1, 2], [100, 0]),
