@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -242,20 +242,30 @@ class Updates:
             await self._expire(max(expiry, self._now()))
         if acceptance is not None and now > acceptance and self.held is not None:
             why = self.guard.passes(max(acceptance, self._now())) or "held long enough"
-            await self._accept(self.held, why)
+            if not await self._tried(self._accept(self.held, why)):  # such as one that has expired meanwhile
+                self.held = None
+                self.guard.drop()
 
     async def _reload(self) -> None:
-        """Load again; whatever is wrong with the new set, the old one stays."""
+        """Load again."""
         try:
-            await self._load()
+            await self._tried(self._load())
+        finally:
+            self._looked.set()
+
+    async def _tried(self, taking: Awaitable[None]) -> bool:
+        """Whether a new set was taken; whatever is wrong with it, the old one stays."""
+        try:
+            await taking
         except FeedError as error:
             self._refused = True
             event(log, logging.ERROR, "set refused, the last one stays", error=error, vrps=self._count)
         except Exception:
             self._refused = True
             log.exception("load failed, the last set stays", extra={"fields": {"feed": self.feed.name}})
-        finally:
-            self._looked.set()
+        else:
+            return True
+        return False
 
     async def _load(self) -> None:
         """Load, drop what has expired, judge, serve; FeedError if the set is not fit to serve."""

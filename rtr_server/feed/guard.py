@@ -94,6 +94,10 @@ class Guard:
         if self.episode is not None:
             self._keep(Episode(self.episode.since, rejected=True))
 
+    def drop(self) -> None:
+        """What is held cannot be had any more; the episode goes on."""
+        self.held = None
+
     def end(self) -> None:
         """The episode is over."""
         self.held = None

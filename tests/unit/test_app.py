@@ -63,9 +63,9 @@ class Router:
             self.seen += self.mirror.events()
 
 
-def daemon(scenario, first, *, listen=(ANYWHERE,), state=None, **options):
+def daemon(scenario, first, *, listen=(ANYWHERE,), state=None, guard=None, **options):
     """Run a daemon with a feed that begins with ``first``, and the scenario once it has started."""
-    tables = {"listen": list(listen), "limits": {"notify_interval": "50ms"}}
+    tables = {"listen": list(listen), "limits": {"notify_interval": "50ms"}, "guard": guard or {}}
     config = build_config(tables if state is None else {**tables, "state": {"directory": str(state)}})
 
     async def main():
@@ -180,6 +180,26 @@ def test_an_expiry_soon_needs_no_feed():
         assert feed.loads == 1
 
     daemon(scenario, vrps(1, 2, expires=[10_001, NO_EXPIRY]), clock=lambda: 10_000.5 + time.time() - began)
+
+
+def test_a_held_update_that_has_expired_when_its_time_comes_is_dropped(caplog):
+    now = 1_000.0
+
+    async def scenario(cache, feed):
+        nonlocal now
+        feed.tell(vrps(1, expires=1_050))
+        await settled(lambda: cache.updates.held is not None)
+        now = 1_101.0
+        feed.tell(None)  # wakes it, so that it reads the clock that the test has moved
+        await settled(lambda: cache.updates.held is None)
+        assert asns(cache.history.snapshot) == [1, 2, 3]
+        feed.tell(vrps(3, 4))
+        await settled(lambda: asns(cache.history.snapshot) == [3, 4])
+
+    guard = {"least": 1, "accept_after": "100s"}
+    daemon(scenario, vrps(1, 2, 3), guard=guard, clock=lambda: now)
+    [refused] = events(caplog, "set refused, the last one stays")
+    assert "have expired" in str(refused.fields["error"])
 
 
 def test_all_expired_is_refused_unless_told_otherwise():
