@@ -24,13 +24,24 @@ from rtr_server.protocol.client import (
 )
 from rtr_server.protocol.errors import ErrorCode, PduError
 from rtr_server.protocol.events import Closed
-from rtr_server.protocol.pdu import VERSIONS, AspaPdu, PduType, PrefixPdu, RouterKeyPdu
+from rtr_server.protocol.pdu import (
+    ASPA_LAYOUT,
+    KEY_OCTETS,
+    VERSIONS,
+    AspaPdu,
+    PduType,
+    PrefixPdu,
+    RouterKeyPdu,
+)
 
 MAX_RESPONSE_OCTETS = 512 << 20
 """Payload of one response: thirty times today's full set; a cache that sends more is broken or hostile."""
 
 MAX_OBJECTS = 2_000_000
 """Router keys and ASPAs of one response, which are Python objects."""
+
+MAX_OBJECT_OCTETS = 64 << 20
+"""Payload of all of these, 32 octets each. A provider has 4 octets there, and ten times as many in memory."""
 
 ORDERED_SINCE = 2
 """The version from which on payload has one order (8210bis §11.2); before it, hardly any cache keeps it."""
@@ -115,7 +126,7 @@ class Update:
     def __init__(self, base: Snapshot, version: int = VERSIONS[-1]) -> None:
         self._base = base
         self._version = version
-        self._octets = 0
+        self._octets = self._object_octets = 0
         self._last_type = PduType.IPV4_PREFIX
         self._parts: dict[Family, list[bytes]] = {4: [], 6: []}
         self._objects: list[RouterKeyPdu | AspaPdu] = []
@@ -129,9 +140,13 @@ class Update:
         self._parts[family].append(octets)
 
     def add_object(self, pdu: RouterKeyPdu | AspaPdu) -> None:
-        """A router key or ASPA; PduError (code 1) if there are too many."""
+        """A router key or ASPA; PduError (code 1) if there are too many or they are too large."""
         if len(self._objects) >= MAX_OBJECTS:
             raise PduError(ErrorCode.INTERNAL_ERROR, f"more than {MAX_OBJECTS} router keys and ASPAs")
+        self._object_octets += _octets_of(pdu)
+        if self._object_octets > MAX_OBJECT_OCTETS:
+            text = f"router keys and ASPAs beyond {MAX_OBJECT_OCTETS} octets"
+            raise PduError(ErrorCode.INTERNAL_ERROR, text)
         kind = PduType.ROUTER_KEY if isinstance(pdu, RouterKeyPdu) else PduType.ASPA
         self._check_type(kind, pdu)
         self._objects.append(pdu)
@@ -205,6 +220,12 @@ class Update:
         return Snapshot.build(
             snapshot.ipv4, snapshot.ipv6, aspas=tuple(aspas.values()), router_keys=tuple(keys)
         )
+
+
+def _octets_of(pdu: RouterKeyPdu | AspaPdu) -> int:
+    if isinstance(pdu, RouterKeyPdu):
+        return KEY_OCTETS + len(pdu.key.spki)
+    return ASPA_LAYOUT.size + 4 * len(pdu.aspa.providers)
 
 
 def _change_keys(keys: set[RouterKey], pdu: RouterKeyPdu) -> None:

@@ -35,7 +35,8 @@ MAX_SERIAL = 0xFFFF_FFFF
 class RtrFeed:
     """A session with a cache; ``next`` gives its set whenever it says that something is new, or nothing is.
 
-    A session that ends is taken up again by Serial Query: only what changed is sent.
+    A session that ends is taken up again by Serial Query: only what changed is sent. After a response that
+    did not fit what we have, all is asked for.
 
     >>> RtrFeed(RtrSource(host="192.0.2.1"), clock=lambda: 0.0).name
     'rtr://192.0.2.1:323'
@@ -91,13 +92,13 @@ class RtrFeed:
                 if received is not None:
                     return self._took(received, self._link)
                 self._retry_lower()
-        except FeedError:
+        except BaseException as error:
+            if self._link is not None and self._link.misfit:
+                self._session_id = self._serial = None
             self._hang_up()
-            self._backoff.failed()
-            self._failed = True
-            raise
-        except asyncio.CancelledError:
-            self._hang_up()
+            if isinstance(error, Exception):
+                self._backoff.failed()
+                self._failed = True
             raise
 
     def _took(self, received: SnapshotReceived, link: _Link) -> Loaded:
@@ -167,6 +168,8 @@ class _Link:
         self._writer = writer
         self._reading: asyncio.Task[bytes] | None = None
         self.expire: int | None = None
+        self.misfit = False
+        """Whether the cache sent what we had to refuse."""
 
     async def received(self, wake: asyncio.Event) -> SnapshotReceived | None:
         """The next complete response; None if the cache closed and a lower version may be tried."""
@@ -229,6 +232,7 @@ class _Link:
                         f"{self._name}: error {code} ({code_label(code)}): {text}", temporary=True
                     )
                 case ErrorSent(_, code, text):
+                    self.misfit = True
                     raise FeedError(
                         f"{self._name}: broke the protocol ({code_label(code)}): {text}", temporary=True
                     )

@@ -141,6 +141,8 @@ def _decode_aspa(version: int, data: bytes) -> AspaPdu:
         raise PduError(ErrorCode.CORRUPT_DATA, text, data)
     _, _, flags, _, customer = ASPA_LAYOUT.unpack_from(data)
     providers = struct.unpack_from(f"!{len(data) // 4 - 3}I", data, ASPA_LAYOUT.size)
+    if customer == 0:
+        raise PduError(ErrorCode.CORRUPT_DATA, "ASPA of AS0: expected a customer of 1 or more", data)
     announce = bool(flags & ANNOUNCE)
     fault = _provider_fault(announce, providers)
     if fault:

@@ -475,6 +475,7 @@ MISFITS = {
     "withdrawn twice": ([announce(V6, False)] * 2, 6),
     "unknown key": ([RouterKeyPdu(2, False, KEY)], 6),
     "unknown ASPA": ([AspaPdu(2, False, Aspa(1, ()))], 6),
+    "ASPA of AS 0": ([AspaPdu(2, True, Aspa(0, (1,)))], 0),
     "host bits": ([bytes.fromhex("0204000000000014 01080800 c0000200 00000001")], 0),
 }
 
@@ -511,6 +512,18 @@ def test_mirror_bounds_what_it_collects(monkeypatch):
         mirror = mirror_of()
         give(mirror, CacheResponse(2, SID), *[pdu] * 6)
         failed(mirror.session, 1)
+
+
+def test_mirror_bounds_the_providers_that_it_collects(monkeypatch):
+    monkeypatch.setattr("rtr_server.cache.mirror.MAX_OBJECT_OCTETS", 1_000)
+    small = [AspaPdu(2, True, Aspa(customer, (1,))) for customer in range(1, 60)]
+    mirror = mirror_of()
+    give(mirror, CacheResponse(2, SID), *small, end())
+    assert len(mirror.snapshot.aspas) == 59
+    mirror = mirror_of()
+    give(mirror, CacheResponse(2, SID), *small, AspaPdu(2, True, Aspa(60, tuple(range(1, 20)))), end())
+    failed(mirror.session, 1)
+    assert mirror.snapshot is None
 
 
 @pytest.mark.parametrize("version", [0, 1, 2])
