@@ -160,10 +160,13 @@ class FileFeed:
             yield_on_timeout=True,
             recursive=False,
         )
-        async for _ in events:
-            gone = self._seen is not None and _signature(self._path) is None
-            if gone or self._news() is not None or not all(map(os.path.isdir, present)):
-                return
+        try:
+            async for _ in events:
+                gone = self._seen is not None and _signature(self._path) is None
+                if gone or self._news() is not None or not all(map(os.path.isdir, present)):
+                    return
+        except (RuntimeError, OSError):  # the system gives no more watches: 128 a user in most of them
+            await asyncio.sleep(POLL_INTERVAL)
 
     def cancel(self) -> None:
         """Reading a file blocks for a second at most: nothing to do."""

@@ -305,7 +305,8 @@ class ProcessFeed:
                 with contextlib.suppress(OSError, ValueError):
                     self.encoded(number, version, _payload(path, count))
             case Answer(number, body) if number in self._questions:
-                self._questions[number].set_result(body)
+                if not self._questions[number].done():  # who asked may have gone this very moment
+                    self._questions[number].set_result(body)
 
     def _take(self, outcome: Prepared | Failed) -> None:
         """The latest set counts, and after it the latest failure."""

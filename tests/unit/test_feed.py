@@ -129,6 +129,31 @@ def test_a_file_that_was_removed_is_waited_for(vrps):
     asyncio.run(scenario())
 
 
+def test_where_the_system_gives_no_more_watches_the_file_is_polled(vrps, monkeypatch):
+    asked = 0
+
+    async def refused(*_, **__):
+        nonlocal asked
+        asked += 1
+        raise RuntimeError("Error creating recommended watcher: Too many open files (os error 24)")
+        yield
+
+    monkeypatch.setattr(file_module.watchfiles, "awatch", refused)
+    monkeypatch.setattr(file_module, "POLL_INTERVAL", 0.1)
+
+    async def scenario():
+        feed = FileFeed(vrps)
+        feed.load()
+        waiting = asyncio.create_task(feed.changed())
+        await asyncio.sleep(0.5)
+        assert not waiting.done()
+        await replace(vrps, TWO)
+        await asyncio.wait_for(waiting, 5)
+        assert 2 <= asked <= 10, "not in a loop without a pause"
+
+    asyncio.run(scenario())
+
+
 # URLs
 
 

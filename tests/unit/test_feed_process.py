@@ -182,6 +182,17 @@ def test_a_loader_that_cannot_be_started_is_said(tmp_path, monkeypatch, caplog):
     run(scenario, Settings((FileSource(path=tmp_path / "none"),)), tmp_path / "feed")
 
 
+def test_an_answer_that_nobody_waits_for_any_more(file, tmp_path):
+    async def scenario(feed):
+        question = feed._questions[7] = asyncio.get_running_loop().create_future()
+        question.cancel()
+        feed._hear(messages.Answer(7, {}))
+        feed._hear(messages.Answer(8, {}))
+        assert feed.restarts == 0
+
+    run(scenario, Settings((FileSource(path=file),)), tmp_path)
+
+
 def test_a_missing_file_is_no_temporary_failure(tmp_path):
     async def scenario(feed):
         with pytest.raises(FeedError, match="No such file") as caught:
