@@ -9,7 +9,9 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memchr, memcmp, memcpy
 
 from rov._mrt_peers cimport NO_PEER, Peer, Peers, number_of
-from rov._mrt_rows cimport AS_SET, EMPTY_PATH, WITHDRAWN, Row, Rows, empty_rows, free_rows, put_row, take_rows
+from rov._mrt_rows cimport (
+    AS_SET, EMPTY_PATH, WITHDRAWN, Row, Rows, cut_rows, empty_rows, free_rows, put_row, take_rows,
+)
 from rov._prefix cimport PARSE_HOST_BITS, PARSE_OK, ParsedPrefix, ParseFault, parse_prefix
 
 # Fields of a line that can be told apart: bgpdump -m has 15, real CSV tables fewer than 20.
@@ -342,7 +344,9 @@ cdef class LineParser:
         return self.read_origins(trimmed(fields[origin]), &row)
 
     cdef int read_origins(self, Text origins, Row* row) noexcept nogil:
-        """A row for each origin of the field: one, or several where the format has MOAS."""
+        """A row for each origin of the field, several where the format has MOAS; none if one of them is bad."""
+        cdef Rows* rows = &self.ipv4 if row.family == 4 else &self.ipv6
+        cdef size_t before = rows.count
         cdef const uint8_t* stop = NULL
         cdef Text part
         self.rows += 1
@@ -353,6 +357,7 @@ cdef class LineParser:
             part.size = origins.size if stop == NULL else stop - origins.at
             if not read_origin(part, row):
                 self.rows -= 1
+                cut_rows(rows, before, row.family)
                 return FAULT_ORIGIN
             if not self.put(row):
                 return FAULT_MEMORY

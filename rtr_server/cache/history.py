@@ -23,6 +23,9 @@ MAX_SESSION_ID = 0xFFFF
 MAX_CACHED_DIFFS = 64
 """Encoded diffs kept: routers of one version mostly ask from the same one or two serials."""
 
+MAX_CACHED_OCTETS = 64 << 20
+"""Of all of them: one may be as large as what is kept of history, and each serial may be asked for."""
+
 VRP_OCTETS = 32
 """What a VRP in a retained delta is counted as: its columns, and a PDU of IPv6."""
 
@@ -256,10 +259,12 @@ class History:
             return None
         delta = self.delta_since(serial)
         payload = wire.encode_delta(delta, version) if delta else wire.NOTHING
-        if len(view.diffs) >= MAX_CACHED_DIFFS:
+        response = self._response(payload, version)
+        room = MAX_CACHED_OCTETS - response.payload.nbytes
+        while view.diffs and (len(view.diffs) >= MAX_CACHED_DIFFS or _octets_in(view.diffs) > room):
             del view.diffs[next(iter(view.diffs))]
-        view.diffs[key] = self._response(payload, version)
-        return view.diffs[key]
+        view.diffs[key] = response
+        return response
 
     # Inside
 
@@ -339,6 +344,10 @@ def _join(earlier: Delta | None, later: Delta | None) -> Delta | None:
     if earlier is None or later is None:
         return earlier or later
     return earlier.compose(later)
+
+
+def _octets_in(diffs: Mapping[tuple[int, int], Response]) -> int:
+    return sum(response.payload.nbytes for response in diffs.values())
 
 
 def _octets(delta: Delta) -> int:

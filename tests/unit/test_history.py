@@ -165,6 +165,18 @@ def test_cached_diffs_are_bounded():
     assert history.diff(1, 0).payload == oldest.payload
 
 
+def test_cached_diffs_are_bounded_in_octets(monkeypatch):
+    monkeypatch.setattr("rtr_server.cache.history.MAX_CACHED_OCTETS", 60)
+    history = history_of(*(vrps(*range(count)) for count in range(7)), serial=0)
+    assert [history.diff(1, serial).payload.nbytes for serial in (5, 4, 0)] == [20, 40, 120]
+    oldest = history.diff(1, 0)
+    assert history.diff(1, 0) is oldest, "one that is larger than the limit is kept alone"
+    two = history.diff(1, 4)
+    assert history.diff(1, 5) is history.diff(1, 5)
+    assert history.diff(1, 4) is two
+    assert history.diff(1, 0) is not oldest
+
+
 @pytest.mark.parametrize(
     "ids", [{0: 1, 1: 2}, {0: 1, 1: 1, 2: 3}, {0: -1, 1: 1, 2: 2}, {0: 1, 1: 2, 2: 65536}]
 )
