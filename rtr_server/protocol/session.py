@@ -70,7 +70,8 @@ class CacheSession:
 
     After each call the owner writes what ``next_chunk`` gives (and says so by ``sent``), stops reading
     while ``wants_data`` is false, closes the connection when ``closing`` is true and ``next_chunk`` None,
-    and calls ``tick`` at ``deadline()``. No input makes it raise.
+    and calls ``tick`` at ``deadline()``: also while a session that has ended still sends. No input makes it
+    raise.
 
     Attributes to read: version (None before negotiation), state, session_id and serial (what the router
     was told last), octets_in, octets_out, queries, responses, notifies, errors_sent, opened_at.
@@ -157,6 +158,8 @@ class CacheSession:
         """
         self._now = now
         if self.closing:
+            if reason == "stalled":
+                self._output.clear()
             return None
         if reason == "internal":
             return self._fail(ErrorCode.INTERNAL_ERROR, "internal error", reason=CloseReason.INTERNAL)
@@ -382,11 +385,12 @@ class CacheSession:
 
     def _timers(self) -> list[tuple[float, CloseReason | None]]:
         """When something is due, and the reason to close then, None for a delayed notice."""
-        if self.closing:
-            return []
         sending = bool(self._output)
+        if self.closing and not sending:
+            return []
         timers: list[tuple[float, CloseReason | None]] = []
-        timers += self._waits.ends(negotiated=self.version is not None, sending=sending)
+        negotiated = self.closing or self.version is not None
+        timers += self._waits.ends(negotiated=negotiated, sending=sending)
         if not sending and (when := self._notices.deadline()) is not None:
             timers.append((when, None))
         return timers

@@ -536,6 +536,29 @@ def test_wants_data_again_when_answers_are_out():
     assert session.wants_data
 
 
+ENDS = {
+    "operator": lambda session: session.close("restart", 10.0),
+    "flood": lambda session: session.receive_data(bytes(70_000), 10.0),
+}
+
+
+@pytest.mark.parametrize("end", ENDS.values(), ids=ENDS)
+@pytest.mark.parametrize("version", [0, 1, 2])
+def test_a_router_that_takes_nothing_does_not_outlive_its_session(version, end):
+    """What is under way may finish, but not be waited for without end."""
+    session = fresh()
+    session.receive_data(ResetQuery(version).encode(), 1.0)
+    session.sent(10, 5.0)
+    end(session)
+    assert session.closing
+    assert session.next_chunk(1) is not None
+    assert session.deadline() == 1801.0, "the response began at 1.0"
+    session.sent(1, 1700.0)
+    session.tick(1801.0)
+    assert session.next_chunk(1) is None
+    assert session.deadline() is None
+
+
 def test_sent_more_than_given():
     session = fresh()
     with pytest.raises(ValueError, match="never given out"):

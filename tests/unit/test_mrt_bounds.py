@@ -1,4 +1,4 @@
-"""What a hostile dump may cost: paths that no row names, routes without end in one record, too many octets."""
+"""What a hostile dump may cost: paths that no row names, one record of endless routes."""
 
 import struct
 

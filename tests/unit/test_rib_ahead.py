@@ -240,7 +240,7 @@ def test_standard_input_without_room_to_keep_it(tmp_path, monkeypatch, capsys):
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no device that is always full")
 @pytest.mark.parametrize("size", [1, 1 << 20])
 def test_a_disk_that_is_full_keeps_nothing(monkeypatch, size):
-    monkeypatch.setattr("tempfile.TemporaryFile", lambda **_: open("/dev/full", "w+b"))
+    monkeypatch.setattr("tempfile.TemporaryFile", lambda **_: open("/dev/full", "w+b"))  # noqa: SIM115
     pieces = [os.urandom(size)] * 3
     with Spool() as spool:
         assert list(spool.keep("rib", iter(pieces))) == pieces

@@ -105,6 +105,24 @@ def test_a_tail_that_the_router_leaves_in_the_transport_ends_it_too(run, serve, 
     run(scenario)
 
 
+def test_a_session_that_is_over_does_not_wait_for_its_router_without_end(
+    run, serve, make_snapshot, eventually
+):
+    async def scenario():
+        served = serve(make_snapshot(COUNT), limits=Limits(stall=Seconds(1)))
+        stopped = await narrow(served)
+        connection = await served.router()
+        await eventually(lambda: connection.session.pending)
+        connection.kick()
+        assert connection.session.closing
+        assert connection.session.pending, "the response under way may finish"
+        await eventually(lambda: not served.server.connections)
+        stopped.close()
+        await served.close()
+
+    run(scenario)
+
+
 def test_many_routers_are_told_in_groups_and_nobody_is_forgotten(run, monkeypatch):
     """Updates come faster than a round takes; each router is told at least once after each update."""
     monkeypatch.setattr(spread, "STEP", 0.005)
