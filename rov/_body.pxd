@@ -18,7 +18,7 @@ cdef struct Row:
     Py_ssize_t size       # -1: there is none
     uint32_t origin       # 0: there is none
 
-cdef struct Names:        # what the two names of an origin said, each the last time: origin counts unless it is null
+cdef struct Names:        # what stood under the two names of an origin; origin counts unless it is null
     uint32_t origin
     uint32_t asn
     bint given            # by origin

@@ -13,7 +13,8 @@ from rov._mrt_routes cimport (
     start_joining,
 )
 from rov._mrt_rows cimport (
-    AS_SET, EMPTY_PATH, Buffer, Lists, Row, Rows, cut_lists, cut_rows, free_lists, free_rows, put_end, put_row,
+    AS_SET, EMPTY_PATH, Buffer, Lists, Row, Rows, cut_lists, cut_rows, free_lists, free_rows, put_end,
+    put_row,
 )
 
 # Rows, and octets of their paths and communities, after which a piece is interrupted: a batch of real rows

@@ -6,8 +6,8 @@ from rov._cursor cimport Cursor, left, read_part, read_u8, read_u16, skip
 from rov._mrt_attributes cimport Attributes, find_attributes, origin_of
 from rov._mrt_format cimport (
     BGP_UPDATE, FAULT_FAMILY, FAULT_MESSAGE, FAULT_NLRI, FAULT_NONE, FAULT_SHORT, MARKER_OCTETS,
-    MAX_MESSAGE_OCTETS, MESSAGE, MESSAGE_ADDPATH, MESSAGE_AS4, MESSAGE_AS4_LOCAL, MESSAGE_AS4_LOCAL_ADDPATH, MESSAGE_LOCAL, STOP_MEMORY,
-    Header, family_of, read_asn,
+    MAX_MESSAGE_OCTETS, MESSAGE, MESSAGE_ADDPATH, MESSAGE_AS4, MESSAGE_AS4_LOCAL, MESSAGE_AS4_LOCAL_ADDPATH,
+    MESSAGE_LOCAL, STOP_MEMORY, Header, family_of, read_asn,
 )
 from rov._mrt_peers cimport Peer, number_of
 from rov._mrt_prefixes cimport BgpPrefix, are_prefixes, next_prefix, read_address

@@ -344,7 +344,7 @@ cdef class LineParser:
         return self.read_origins(trimmed(fields[origin]), &row)
 
     cdef int read_origins(self, Text origins, Row* row) noexcept nogil:
-        """A row for each origin of the field, several where the format has MOAS; none if one of them is bad."""
+        """A row for each origin of the field, several where the format has MOAS; none if one is bad."""
         cdef Rows* rows = &self.ipv4 if row.family == 4 else &self.ipv6
         cdef size_t before = rows.count
         cdef const uint8_t* stop = NULL
