@@ -6,8 +6,11 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple, TypeAlias
 
-NUMBER = re.compile(r"-?[\d,.]+( %)?$|-$")
+NUMBER = re.compile(r"[-<]?[\d,.]+( %)?$|-$")
 """A cell of a Grid that is a number, or stands for none."""
+
+LEAST_PERCENT = 0.0001
+"""What is less is not told more precisely: it would not be read as next to nothing."""
 
 Tone = Literal["good", "bad", "open", "plain", "warn"]
 """valid; invalid; not known; no judgement; to be looked at."""
@@ -60,10 +63,12 @@ class Answer(NamedTuple):
 def percent(part: float, whole: float) -> str:
     """A share as text, "-" of nothing.
 
-    >>> percent(1, 3), percent(1, 10_000), percent(0, 0)
-    ('33.3 %', '0.01 %', '-')
+    >>> percent(1, 3), percent(1, 10_000), percent(1, 10**9), percent(0, 0)
+    ('33.3 %', '0.01 %', '<0.0001 %', '-')
     """
     if not whole:
         return "-"
     share = 100 * part / whole
-    return f"{share:.1f} %" if share >= 0.1 or not part else f"{share:.2g} %"
+    if share >= 0.1 or not part:
+        return f"{share:.1f} %"
+    return f"{share:.2g} %" if share >= LEAST_PERCENT else f"<{LEAST_PERCENT} %"

@@ -13,6 +13,9 @@ WIDTH = 1000
 LABELLED = 80
 """Parts that are narrower have no room for their share."""
 
+SLIM = 180
+"""Parts that are narrower have none on a phone, whose bars are a third as long."""
+
 
 class Part(NamedTuple):
     """A rectangle of a bar; label "" where there is no room, hint what it stands for."""

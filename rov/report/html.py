@@ -11,7 +11,7 @@ from rov._render import iso
 from rov._templates import environment
 from rov.formats.compression import write_file
 from rov.report.blocks import NUMBER, Answer
-from rov.report.charts import WIDTH, drawn
+from rov.report.charts import SLIM, WIDTH, drawn
 from rov.report.subject import Subject
 
 
@@ -44,7 +44,7 @@ def _file(name: str) -> str:
 def _environment() -> Any:
     made = environment(escape=True)
     made.filters |= {"drawn": drawn, "iso": iso, "count": "{:,}".format, "numbers": _numbers}
-    made.globals |= {"WIDTH": WIDTH, "kind": lambda block: type(block).__name__}
+    made.globals |= {"WIDTH": WIDTH, "SLIM": SLIM, "kind": lambda block: type(block).__name__}
     return made
 
 

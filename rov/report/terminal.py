@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import accumulate, pairwise
 from typing import Any
 
 from rich.table import Table
@@ -111,8 +112,10 @@ def _bars(block: Bars) -> Table:
     for label, values, unit in block.rows:
         whole = sum(values) if len(block.parts) > 1 else widest
         bar = Text()
-        for (_, tone), value in zip(block.parts, values, strict=True):
-            bar.append("█" * round(BAR_CELLS * value / whole) if whole else "", style=STYLES[tone])
+        # each part up to where it ends, so that all bars of shares are equally long
+        ends = [round(BAR_CELLS * end / whole) if whole else 0 for end in accumulate(values, initial=0)]
+        for (_, tone), (start, end) in zip(block.parts, pairwise(ends), strict=True):
+            bar.append("█" * (end - start), style=STYLES[tone])
         cells = [percent(value, whole) for value in values] if len(block.parts) > 1 else []
         counts = f"{sum(values):,.0f} {unit}"
         table.add_row(Text(label), bar, *(cells or [""]), Text(counts))

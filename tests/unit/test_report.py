@@ -5,9 +5,12 @@ from html.parser import HTMLParser
 import pytest
 
 from rov import Prefix, Snapshot, Vrp, VrpIndex
+from rov._render import printed
 from rov.audit import judge
 from rov.report import DEFAULT, Subject, sections
+from rov.report.blocks import Answer, Bars, Grid, percent
 from rov.report.html import page
+from rov.report.terminal import grid, shown
 from rov.rib import RouteColumns, RouteTable
 
 VOID = {"meta", "br", "hr", "img", "link", "input"}
@@ -66,6 +69,18 @@ def test_names_are_escaped():
     text = page(asked, sections(asked))
     assert "<script" not in text
     assert name in "".join(Outline(text).texts)
+
+
+def test_bars_of_shares_are_equally_long_on_a_terminal():
+    parts = [("valid", "good"), ("invalid", "bad"), ("not found", "open")]
+    rows = [("a", [337, 47, 616], ""), ("b", [580, 22, 398], ""), ("c", [1, 1, 1], ""), ("d", [0, 0, 0], "")]
+    lines = printed(*shown(Answer("", "", {}, [Bars("", parts, rows)]))).splitlines()
+    assert [line.count("█") for line in lines[-4:]] == [24, 24, 24, 0]
+
+
+def test_next_to_nothing_is_a_number():
+    block = Grid("", ["coverage"], [["15.0 %"], [percent(1, 10**9)]])
+    assert grid(block).columns[0].justify == "right"
 
 
 def test_each_bar_is_full_and_says_what_it_shows():

@@ -18,8 +18,12 @@ from pathlib import Path
 import pytest
 
 import rov
-from rov import Aspa
+from rov import Aspa, Prefix, Snapshot, Vrp, VrpIndex
 from rov.archive import Archive
+from rov.audit import judge
+from rov.report import Subject, sections
+from rov.report.html import page as report_page
+from rov.rib import RouteColumns, RouteTable
 from tests.web.conftest import vrp_set
 
 ROOT = Path(rov.__file__).parent.parent
@@ -241,6 +245,29 @@ def test_a_phone(look):
     why = page.locator("#vrps td[data-label=Why]").first
     assert "too specific" in why.inner_text()
     within(why, 360)
+
+
+OVERFLOWING = """() => [...document.querySelectorAll(".bars text")].filter(text =>
+    getComputedStyle(text).display !== "none" && text.getBoundingClientRect().width >
+    text.previousElementSibling.getBoundingClientRect().width).map(text => text.textContent)"""
+
+
+def test_shares_have_room_in_their_bars(browser):
+    """The report of an audit: a share that a narrow screen has no room for is not written."""
+    count = 100
+    addresses = [n << 16 for n in range(count)]
+    vrps = [Vrp(Prefix(4, address, 16), 16, 1 if n < 80 else 2) for n, address in enumerate(addresses[:91])]
+    ipv4 = RouteColumns(4, addresses, [16] * count, [1] * count, [1] * count)
+    table = RouteTable(ipv4, RouteColumns.empty(6))
+    asked = Subject(judge(table, VrpIndex(Snapshot.from_vrps(vrps))), ("rib",), "vrps", at=0)
+    text = report_page(asked, sections(asked, ["verdicts"]))
+    with contextlib.closing(browser.new_context()) as context:
+        page = context.new_page()
+        page.set_content(text)
+        for width, shown in ((320, 1), (641, 1), (1280, 3)):
+            page.set_viewport_size({"width": width, "height": 900})
+            assert page.evaluate(OVERFLOWING) == [], width
+            assert page.locator(".bars svg").first.locator("text:visible").count() == shown, width
 
 
 def test_routers_and_sources_on_a_phone(look, glass):
