@@ -1,11 +1,14 @@
 """The engine spark on a cluster of real processes: the answer of the local engine, also when one dies.
 
-One cluster serves all tests: two executors with one processor each, which Spark replaces when they die. Its
-workers, and the command without Spark, also read from an object store, S3 over HTTP as moto plays it.
+The command is started once as operators start it, with a cluster of its own of which a worker is killed.
+Another one serves all other tests: two executors with one processor each. Its workers, and the command
+without Spark, also read from an object store, S3 over HTTP as moto plays it.
 """
 
 import contextlib
 import gzip
+import importlib.util
+import json
 import os
 import signal
 import subprocess
@@ -18,6 +21,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 
 from rov import EngineError, RibFileError, VrpIndex, cli
@@ -129,6 +133,84 @@ def same(found, expected):
         assert np.array_equal(mine.routes.peer_sets, theirs.routes.peer_sets)
 
 
+def audit(store, *arguments):
+    """``rov audit`` as a process of its own that finds the store."""
+    command = [sys.executable, "-m", "rov", "audit", *arguments]
+    environment = {**os.environ, **store, "JAVA_TOOL_OPTIONS": QUICK_START}
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=500, check=False)
+
+
+# Before the cluster of the other tests is there: this one has its own
+
+
+def test_the_command_whose_worker_is_killed_in_mid_run(store, files, program, missing, tmp_path):
+    """rov audit as operators start it: the same document and the same cells as without Spark.
+
+    One dump is a pipe at first: its reader is killed when it has half, the next one finds a file.
+    """
+    program("java")
+    if not importlib.util.find_spec("pyspark"):
+        missing("pyspark is not installed")
+    stuck = tmp_path / Path(files[0]).name
+    os.mkfifo(stuck)
+    killed = []
+    first = Path(files[0]).read_bytes()
+    killer = threading.Thread(target=kill_reader, args=(stuck, first, killed), daemon=True)
+    killer.start()
+    documents, tables = [], []
+    for engine in (["spark", "--master", MASTER], ["threads"]):
+        rows = tmp_path / f"{engine[0]}.parquet"
+        options = ["--vrps", store["VRPS"], "--json", "--output", str(rows), "--engine", *engine]
+        done = audit(store, str(stuck), *files[1:3], *options)
+        assert done.returncode == 0, done.stderr
+        documents.append(json.loads(done.stdout))
+        tables.append(pq.read_table(rows))
+    killer.join(60)
+    assert len(killed) == 2
+    assert not any(Path(f"/proc/{pid}/cwd").exists() for pid in killed)
+    assert documents[0] == documents[1]
+    assert tables[0].equals(tables[1], check_metadata=True)
+    assert tables[0].num_rows > 10_000
+
+
+def kill_reader(stuck, packed, killed):
+    """Feed half a dump to a pipe, put the file in its place, kill the worker that reads and its executor."""
+    octets = gzip.decompress(packed)
+    with open(stuck, "wb") as pipe:
+        pipe.write(octets[: len(octets) // 2])
+        pipe.flush()
+        worker = reader_of(stuck)
+        executor = executor_of(worker)
+        whole = stuck.with_name("whole")
+        whole.write_bytes(packed)
+        os.replace(whole, stuck)
+        for pid in (executor, worker):
+            os.kill(pid, signal.SIGKILL)
+        killed.extend([executor, worker])
+        with contextlib.suppress(BrokenPipeError):
+            pipe.write(octets[len(octets) // 2 :])
+
+
+def reader_of(path):
+    """The process that has a file open, other than this one."""
+    while True:
+        for descriptor in Path("/proc").glob("[0-9]*/fd/*"):
+            with contextlib.suppress(OSError):
+                pid = int(descriptor.parts[2])
+                if pid != os.getpid() and os.readlink(descriptor) == str(path):
+                    return pid
+        time.sleep(0.05)
+
+
+def executor_of(worker):
+    """The executor that started a worker: a child of the command's JVM, never another one's."""
+    pid = worker
+    while "CoarseGrainedExecutorBackend" not in Path(f"/proc/{pid}/cmdline").read_text():
+        pid = int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[1])
+        assert pid > 1
+    return pid
+
+
 def test_the_answer_is_that_of_the_local_engine(cluster, files, index, expected):
     told = []
     same(spark.judge_files(files, index, progress=lambda *done: told.append(done)), expected)
@@ -154,57 +236,6 @@ def test_all_workers_of_a_host_map_one_snapshot(cluster, index):
     found = cluster.range(0, 2, 1, 2).mapInArrow(mapped, "pid long, inodes string").toArrow()
     assert len(set(found["pid"].to_pylist())) == 2
     assert set(found["inodes"].to_pylist()) == {str(sent.stat().st_ino)}
-
-
-def test_a_worker_that_is_killed_in_mid_run_changes_nothing(cluster, files, index, expected, tmp_path):
-    """One dump is a pipe at first: its reader is killed when it has half, the next one finds a file."""
-    stuck = tmp_path / Path(files[0]).name
-    os.mkfifo(stuck)
-    killed = []
-
-    def kill():
-        octets = gzip.decompress(Path(files[0]).read_bytes())
-        with open(stuck, "wb") as pipe:
-            pipe.write(octets[: len(octets) // 2])
-            pipe.flush()
-            worker = reader_of(stuck)
-            executor = executor_of(worker)
-            whole = tmp_path / "whole"
-            whole.write_bytes(Path(files[0]).read_bytes())
-            os.replace(whole, stuck)
-            for pid in (executor, worker):
-                os.kill(pid, signal.SIGKILL)
-            killed.extend([executor, worker])
-            with contextlib.suppress(BrokenPipeError):
-                pipe.write(octets[len(octets) // 2 :])
-
-    killer = threading.Thread(target=kill, daemon=True)
-    killer.start()
-    found = spark.judge_files([str(stuck), *files[1:]], index)
-    killer.join(60)
-    assert len(killed) == 2
-    assert not any(Path(f"/proc/{pid}/cwd").exists() for pid in killed)
-    same(found, expected)
-
-
-def reader_of(path):
-    """The process that has a file open, other than this one."""
-    while True:
-        for descriptor in Path("/proc").glob("[0-9]*/fd/*"):
-            with contextlib.suppress(OSError):
-                pid = int(descriptor.parts[2])
-                if pid != os.getpid() and os.readlink(descriptor) == str(path):
-                    return pid
-        time.sleep(0.05)
-
-
-def executor_of(worker):
-    """The executor that started a worker: a child of this test's JVM, never another one's."""
-    pid = worker
-    while "CoarseGrainedExecutorBackend" not in Path(f"/proc/{pid}/cmdline").read_text():
-        pid = int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[1])
-        assert pid > 1
-    return pid
 
 
 def test_the_command(cluster, files, store, tmp_path, capsys):
@@ -257,13 +288,6 @@ def of_files(files, store, tmp_path_factory):
     target = tmp_path_factory.mktemp("files") / "rows.csv"
     assert cli.main(["audit", *files[:2], "--vrps", store["VRPS"], "--output", str(target)]) == 0
     return target.read_bytes()
-
-
-def audit(store, *arguments):
-    """``rov audit`` as a process of its own that finds the store."""
-    command = [sys.executable, "-m", "rov", "audit", *arguments]
-    environment = {**os.environ, **store, "JAVA_TOOL_OPTIONS": QUICK_START}
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=500, check=False)
 
 
 def test_dumps_and_vrps_of_a_bucket(store, of_files, tmp_path):
