@@ -2,7 +2,7 @@
 
 ROVKIT_DATA         where the real data sets are; ../shared/data beside the checkout if unset
 ROVKIT_STRICT=1     a missing data set or program fails the test that needs it, instead of skipping it
-ROVKIT_WHOLE=1      the RIB of four million entries is compared with bgpdump to its end: some minutes
+ROVKIT_WHOLE=1      the RIB of four million entries is compared with bgpdump to its end: a minute of one core
 HYPOTHESIS_PROFILE  dev (default: quick) or ci (ten times the examples)
 """
 
