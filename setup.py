@@ -1,7 +1,8 @@
 """The extension modules and how they are compiled; everything else stands in pyproject.toml.
 
 ROV_DEBUG=1     bounds and initialisation checks in every extension
-ROV_SANITIZE=1  the same, under AddressSanitizer and UndefinedBehaviorSanitizer
+ROV_SANITIZE=1  the same, under AddressSanitizer and UndefinedBehaviorSanitizer; the MRT parser tells its
+                fuzzer what of it runs
 """
 
 import os
@@ -35,6 +36,10 @@ extensions = [
     Extension(f"rov.{source.stem}", [str(source)], extra_compile_args=compile_args, extra_link_args=link_args)
     for source in sorted(Path("rov").glob("*.pyx"))
 ]
+if SANITIZE:
+    [fuzzed] = [extension for extension in extensions if extension.name == "rov._mrt"]
+    fuzzed.sources.append("tests/fuzz/coverage.c")
+    fuzzed.extra_compile_args = [*compile_args, "-fsanitize-coverage=trace-pc"]
 
 jobs = os.cpu_count() or 1
 setup(

@@ -3,17 +3,23 @@
     python tests/fuzz/fuzz_mrt.py [seconds]
 
 atheris changes octets of real dumps (ROVKIT_DATA) and of records of every subtype. Each input is read
-three times, in two cuts: row by row, with paths, and joined; these must agree. Under the sanitizers
-(make sanitize-test runs the parser's tests so) the same inputs are run by fuzzing the checked build.
+three times, in two cuts: row by row, with paths, and joined; these must agree. libFuzzer keeps what reaches
+something new: in the build under sanitizers (make sanitize-test) a basic block of the parser's C, elsewhere
+what the parser says of an input that it has not said before.
 """
 
 from __future__ import annotations
 
+import bz2
+import ctypes
 import gzip
+import importlib.util
 import os
 import struct
 import sys
+import tarfile
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import atheris
@@ -24,12 +30,16 @@ sys.path.insert(0, str(ROOT))
 
 import numpy as np  # noqa: E402
 
+from rov import _mrt  # noqa: E402
 from rov._mrt import Parser  # noqa: E402
 from rov._mrt_peers import Peers  # noqa: E402
 from rov.rib.columns import Columns, Flag  # noqa: E402
 from tests import mrt_writer as w  # noqa: E402
 
 MAX_INPUT = 1 << 16
+REAL_SEED = MAX_INPUT // 4
+"""Octets of a real file at most: inputs of tens of thousands are slow, and say little more."""
+
 ROUTE_OCTETS = 64
 """What a row may take in memory for each octet fed: the shortest prefix has one octet, a row 39."""
 
@@ -89,13 +99,17 @@ def routes_of(data: bytes, cut: int):
 def branches(count: int):
     """A function with a branch for each number below count: what atheris takes for coverage.
 
-    The extension is C that it cannot see into; what the parser says of an input stands for it.
+    It cannot see into C; where that counts nothing itself, what the parser says of an input stands for it.
     """
     lines = ["def reached(code):", *(f"    if code == {code}: return {code}" for code in range(count))]
     names: dict = {}
     exec("\n".join(lines), names)
     return atheris.instrument_func(names["reached"])
 
+
+Counters = ctypes.c_uint8 * (1 << 15)
+Blocks = ctypes.c_size_t * (2 << 15)
+"""As in tests/fuzz/coverage.c."""
 
 CODES = 512
 reached = branches(CODES)
@@ -107,6 +121,24 @@ def signal(parser) -> None:
         reached((place * 17 + min(int(count).bit_length(), 16)) % CODES)
     for _, kind, subtype, fault in parser.named():
         reached(170 + (kind * 131 + subtype * 17 + fault) % (CODES - 170))
+
+
+def count_blocks() -> None:
+    """Hand libFuzzer the counters of tests/fuzz/coverage.c, if this build has them.
+
+    By the library's own functions: AddressSanitizer brings some of the same names, which do nothing.
+    """
+    parser = ctypes.CDLL(_mrt.__file__)
+    try:
+        counters, blocks = (Counters.in_dll(parser, "rov_counters"), Blocks.in_dll(parser, "rov_blocks"))
+    except ValueError:
+        return
+    fuzzer = ctypes.CDLL(importlib.util.find_spec("atheris.core_with_libfuzzer").origin)
+    for hand, array in (
+        (fuzzer.__sanitizer_cov_8bit_counters_init, counters),
+        (fuzzer.__sanitizer_cov_pcs_init, blocks),
+    ):
+        hand(ctypes.byref(array), ctypes.byref(array, ctypes.sizeof(array)))
 
 
 def fuzz(data: bytes) -> None:
@@ -153,11 +185,20 @@ def corpus() -> list[bytes]:
     body = w.update(w.prefix(v4), merge + w.mp_reach(2, 1, w.prefix(v6)), w.prefix("10.0.0.0/8"))
     seeds += [w.bgp4mp(kind, w.message(body), size=4 if kind in (4, 7, 9, 11) else 2) for kind in range(12)]
     seeds += [w.bgp4mp(1, w.message(body), kind=17), w.record(5, 1, bytes(12) + body)]
-    for path in sorted(DATA.glob("mrt/*.gz")):
-        if "text" not in path.name and "tar" not in path.name:
-            with gzip.open(path) as file:
-                seeds.append(whole_records(file.read(MAX_INPUT // 4)))
-    return seeds
+    return seeds + [whole_records(start) for start in starts()]
+
+
+def starts() -> Iterator[bytes]:
+    """How each real file begins, and each in the archive of what daemons write."""
+    for path in sorted(DATA.glob("mrt/*")):
+        if ".tar." in path.name:
+            with tarfile.open(path) as archive:
+                for member in archive:
+                    if file := archive.extractfile(member):
+                        yield file.read(REAL_SEED)
+        elif ".txt." not in path.name:
+            with (bz2 if path.suffix == ".bz2" else gzip).open(path) as file:
+                yield file.read(REAL_SEED)
 
 
 def whole_records(data: bytes) -> bytes:
@@ -177,8 +218,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as directory:
         for number, seed in enumerate(corpus()):
             (Path(directory) / f"seed{number:03}").write_bytes(seed)
-        options = ["-verbosity=0", "-rss_limit_mb=1024", "-timeout=10", f"-max_len={MAX_INPUT}"]
+        options = ["-verbosity=0", "-print_final_stats=1", "-rss_limit_mb=1024", "-timeout=10"]
+        options.append(f"-max_len={MAX_INPUT}")
         atheris.Setup([sys.argv[0], f"-max_total_time={seconds}", *options, directory], fuzz)
+        count_blocks()
         atheris.Fuzz()
 
 
