@@ -122,3 +122,10 @@ def mp_reach(afi: int, safi: int, nlri: bytes, next_hop: bytes = bytes(16)) -> b
 def mp_unreach(afi: int, safi: int, nlri: bytes) -> bytes:
     """RFC 4760 §4."""
     return attribute(15, struct.pack(">HB", afi, safi) + nlri, 0x80)
+
+
+PEERS = peer_table(("192.0.2.1", 64500), ("192.0.2.2", 64501), ("2001:db8::1", 64502))
+V4 = "198.51.100.0/24"
+V6 = "2001:db8::/32"
+GOOD = PEERS + rib(2, V4, entry(0, path(1, 2)), entry(1, path(3)))
+"""What most tests begin with: three peers, a prefix of each family, a dump of two routes."""

@@ -11,6 +11,8 @@ import pytest
 import uvloop
 
 from rov import Aspa, RouterKey, Snapshot, VrpColumns
+from rov.rib import Dump, RibBatch
+from rov.rib import open as open_dump
 from rtr_server.cache.history import History
 from rtr_server.cache.mirror import Mirror, SnapshotReceived
 from rtr_server.config.transport import Listen, Transport
@@ -18,6 +20,7 @@ from rtr_server.endpoint import Endpoint
 from rtr_server.protocol.client import RouterSession
 from rtr_server.tools.dump import fetch
 from rtr_server.transport.server import Server
+from tests.rib_rows import rows_of_dump
 
 SCENARIO_SECONDS = 60
 
@@ -61,6 +64,20 @@ class Served:
     async def close(self, reason="shutdown"):
         """End it in order."""
         await self.server.close(reason, 1.0)
+
+
+@pytest.fixture
+def dump(tmp_path) -> Callable[..., tuple[list[tuple], Dump, list[RibBatch]]]:
+    """Reads octets as a dump: its rows as ``rib_rows`` has them, the dump, read to its end, its batches."""
+
+    def read(octets, **options):
+        file = tmp_path / "dump"
+        file.write_bytes(octets)
+        with open_dump(file, **options) as opened:
+            batches = list(opened)
+        return rows_of_dump(opened, batches), opened, batches
+
+    return read
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ import pytest
 from rov._mrt import Parser
 from rov._mrt_peers import Peers
 from tests import mrt_writer as w
+from tests.mrt_writer import V4
 
-V4 = "198.51.100.0/24"
 LONG = w.attributes(b"".join(w.segment(w.SEQUENCE, *range(1, 256)) for _ in range(60)))
 """A path of 15,300 ASes: 61,200 octets where it is kept."""
 

@@ -7,21 +7,7 @@ import pytest
 import rov
 from rov.rib import read_table
 from rov.rib.text import detect
-
-
-def rows(table):
-    """(prefix, origin, peers) of each route."""
-    return [
-        (str(rov.Prefix(columns.family, address, length)), origin, peers)
-        for columns in (table.ipv4, table.ipv6)
-        for address, length, origin, peers in zip(
-            [word if columns.family == 4 else word[0] << 64 | word[1] for word in columns.addresses.tolist()],
-            columns.lengths.tolist(),
-            columns.origins.tolist(),
-            columns.peers.tolist(),
-            strict=True,
-        )
-    ]
+from tests.rib_rows import rows_of
 
 
 @pytest.fixture
@@ -48,7 +34,7 @@ BGPDUMP = (
 
 def test_bgpdump(read):
     table = read(BGPDUMP)
-    assert rows(table) == [
+    assert rows_of(table) == [
         ("192.0.2.0/24", 0, 1),
         ("192.0.2.0/24", 64496, 2),
         ("203.0.113.0/24", 0, 1),
@@ -70,13 +56,13 @@ def test_bgpdump_with_add_path(read):
     line = "TABLE_DUMP2_AP|1452168107|B|10.0.15.1|65015|10.0.10.0/24|36|65015 65011|IGP|::|0|0||NAG||\n"
     bad = "TABLE_DUMP2_AP|1452168107|B|10.0.15.1|65015|10.0.10.0/24|65015 65011|IGP|::|0|0||NAG||\n"
     table = read(line + line + bad)
-    assert rows(table) == [("10.0.10.0/24", 65011, 1)]
+    assert rows_of(table) == [("10.0.10.0/24", 65011, 1)]
     assert table.counts.skipped == 1
 
 
 def test_ris_whois_states_the_number_of_peers(read):
     table = read("% comment\n\n64496\t192.0.2.0/24\t17\n{1,2}\t192.0.2.0/24\t1\n{3}\t192.0.2.0/24\t5\n")
-    assert rows(table) == [("192.0.2.0/24", 0, 5), ("192.0.2.0/24", 64496, 17)]
+    assert rows_of(table) == [("192.0.2.0/24", 0, 5), ("192.0.2.0/24", 64496, 17)]
     assert table.counts.as_set == 2
     assert table.ipv4.peer_sets is None
     with pytest.raises(rov.ArgumentError, match="which peers"):
@@ -86,13 +72,13 @@ def test_ris_whois_states_the_number_of_peers(read):
 def test_a_line_with_one_bad_origin_among_several_is_left_out_whole(read):
     bad = "192.0.2.0\t24\t64496_x\n2001:db8::\t32\t1_2_3.x\n"
     table = read("198.51.100.0\t24\t64497_64498\n" * 3 + bad)
-    assert [row[:2] for row in rows(table)] == [("198.51.100.0/24", 64497), ("198.51.100.0/24", 64498)]
+    assert [row[:2] for row in rows_of(table)] == [("198.51.100.0/24", 64497), ("198.51.100.0/24", 64498)]
     assert table.counts.skipped == 2
 
 
 def test_pfx2as_has_several_origins_and_sets(read):
     table = read("192.0.2.0\t24\t64496_64497\n198.51.100.0\t24\t64496_64497,64498\n2001:db8::\t32\t1\n")
-    assert rows(table) == [
+    assert rows_of(table) == [
         ("192.0.2.0/24", 64496, 1),
         ("192.0.2.0/24", 64497, 1),
         ("198.51.100.0/24", 0, 1),
@@ -102,7 +88,7 @@ def test_pfx2as_has_several_origins_and_sets(read):
 
 
 def test_pyasn(read):
-    assert rows(read("; IP-ASN32-DAT file\n; \n192.0.2.0/24\t64496\n")) == [("192.0.2.0/24", 64496, 1)]
+    assert rows_of(read("; IP-ASN32-DAT file\n; \n192.0.2.0/24\t64496\n")) == [("192.0.2.0/24", 64496, 1)]
 
 
 @pytest.mark.parametrize(
@@ -116,7 +102,7 @@ def test_pyasn(read):
     ],
 )
 def test_csv_by_its_names(read, text):
-    assert rows(read(text)) == [
+    assert rows_of(read(text)) == [
         ("192.0.2.0/24", 0, 3),
         ("192.0.2.0/24", 64496, 7),
         ("198.51.100.0/24", 0, 2),
@@ -124,7 +110,7 @@ def test_csv_by_its_names(read, text):
 
 
 def test_host_bits_are_cleared(read):
-    assert rows(read("192.0.2.1\t24\t64496\n2001:db8::1\t32\t1\n"))[0][0] == "192.0.2.0/24"
+    assert rows_of(read("192.0.2.1\t24\t64496\n2001:db8::1\t32\t1\n"))[0][0] == "192.0.2.0/24"
 
 
 def test_bad_lines_are_left_out_counted_and_named(read):
@@ -167,7 +153,7 @@ def test_a_line_without_end_is_bounded(read):
 def test_files_are_merged_and_stated_peers_add_up(tmp_path):
     for name, origin in (("a", 1), ("b", 2)):
         (tmp_path / name).write_text(f"1\t192.0.2.0/24\t5\n{origin}\t198.51.100.0/24\t2\n")
-    assert rows(read_table(f"{tmp_path}/*")) == [
+    assert rows_of(read_table(f"{tmp_path}/*")) == [
         ("192.0.2.0/24", 1, 10),
         ("198.51.100.0/24", 1, 2),
         ("198.51.100.0/24", 2, 2),
@@ -178,13 +164,13 @@ def test_a_peer_met_in_two_files_counts_once(tmp_path):
     for name in ("a", "b"):
         (tmp_path / name).write_text(BGPDUMP)
     table = read_table([tmp_path / "a", tmp_path / "b"])
-    assert [peers for *_, peers in rows(table)] == [1, 2, 1, 1]
+    assert [peers for *_, peers in rows_of(table)] == [1, 2, 1, 1]
     assert table.counts.files == 2
 
 
 def test_seen_by(read):
     table = read("1\t192.0.2.0/24\t5\n2\t198.51.100.0/24\t2\n2\t2001:db8::/32\t1\n")
-    assert rows(table.seen_by(3)) == [("192.0.2.0/24", 1, 5)]
+    assert rows_of(table.seen_by(3)) == [("192.0.2.0/24", 1, 5)]
     assert len(table.seen_by(1)) == 3
 
 
@@ -218,4 +204,4 @@ def test_real_pfx2as_against_a_plain_reading(data):
             address, length, origins = line.split()
             for origin in origins.split("_"):
                 expected.add((f"{address}/{length}", 0 if "," in origin else int(origin)))
-    assert {row[:2] for row in rows(read_table(path))} == expected
+    assert {row[:2] for row in rows_of(read_table(path))} == expected
