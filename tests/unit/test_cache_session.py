@@ -1,132 +1,43 @@
 """The cache's end against one table: (state, what the router sends, what it gets, how it goes on).
 
 Each row is run whole, octet by octet, and with more octets behind it. Below the table: what takes more
-than one exchange or the passing of time. C-numbers are those of the project's conformance list.
+than one exchange. C-numbers are those of the project's conformance list.
 """
 
 import pytest
 
-from rov import Aspa, Prefix, RouterKey, Snapshot, Vrp
+from rov import Snapshot
 from rtr_server.cache.history import History
 from rtr_server.protocol import events
-from rtr_server.protocol.decode import PduReader
 from rtr_server.protocol.pdu import (
     CacheReset,
     CacheResponse,
-    EndOfData,
     ErrorReport,
     ResetQuery,
     SerialNotify,
     SerialQuery,
 )
-from rtr_server.protocol.session import CacheSession, Limits, SessionState
+from rtr_server.protocol.session import SessionState
 from rtr_server.protocol.source import Timing
-
-IDS = {0: 10, 1: 11, 2: 12}
-FIRST = 0xFFFFFFFE  # serials wrap around in these tests
-BASE = [Vrp(Prefix.parse("192.0.2.0/24"), 24, 64496), Vrp(Prefix.parse("2001:db8::/32"), 48, 64497)]
-MORE = Vrp(Prefix.parse("198.51.100.0/24"), 24, 64498)
-KEY = RouterKey(64496, bytes(20), bytes(91))
-ASPA = Aspa(64496, (64497,))
-
-
-def make_history(ready=True):
-    """Three serials: FIRST without MORE, then with it, then an ASPA on top; the last is current."""
-    history = History(IDS, FIRST)
-    if ready:
-        history.update(Snapshot.from_vrps(BASE, [], [KEY]), 0.0)
-        history.update(Snapshot.from_vrps([*BASE, MORE], [], [KEY]), 1.0)
-        history.update(Snapshot.from_vrps([*BASE, MORE], [ASPA], [KEY]), 2.0)
-    return history
-
-
-CURRENT = (FIRST + 2) % 2**32
-
-
-def flush(session, size=1 << 20):
-    """Everything that the session has to send, as a transport takes it."""
-    out = b""
-    while (chunk := session.next_chunk(size)) is not None:
-        out += chunk
-        session.sent(len(chunk), session._now)
-    return out
-
-
-def pdus(octets):
-    reader = PduReader()
-    reader.receive_data(octets)
-    found = []
-    while (pdu := reader.next_pdu()) is not None:
-        found.append(pdu)
-    assert not len(reader)
-    return found
-
-
-def send(session, *queries, now=10.0):
-    session.receive_data(b"".join(q if isinstance(q, bytes) else q.encode() for q in queries), now)
-    return flush(session)
-
-
-def fresh(history=None, **options):
-    return CacheSession(history or make_history(), now=0.0, **options)
-
-
-def negotiated(version):
-    """Accepted at version, but without data at that time; data have come since."""
-    history = make_history(ready=False)
-    session = fresh(history)
-    assert pdus(send(session, ResetQuery(version)))[0].code == 2
-    history.update(Snapshot.from_vrps(BASE, [], [KEY]), 0.0)
-    history.update(Snapshot.from_vrps([*BASE, MORE], [], [KEY]), 1.0)
-    history.update(Snapshot.from_vrps([*BASE, MORE], [ASPA], [KEY]), 2.0)
-    return session
-
-
-def opened(version):
-    session = fresh()
-    send(session, ResetQuery(version))
-    return session
-
-
-def refused(version):
-    session = fresh(max_version=version)
-    assert pdus(send(session, bytes([version + 1]) + ResetQuery(0).encode()[1:]))[0].code == 4
-    return session
-
-
-STATES = {
-    "NEW": lambda version: fresh(),
-    "NEW, 1 to 1": lambda version: fresh(min_version=1, max_version=1),
-    "NEW, no data": lambda version: fresh(make_history(ready=False)),
-    "REFUSED": refused,
-    "NEGOTIATED": negotiated,
-    "OPEN": opened,
-}
-
-
-def end_of_data(version):
-    timing = (3600, 600, 7200) if version else ()
-    return EndOfData(version, IDS[version], CURRENT, *timing).encode()
-
-
-def response(version, since=None):
-    history = make_history()
-    found = history.full(version) if since is None else history.diff(version, since)
-    return CacheResponse(version, IDS[version]).encode() + bytes(found.payload) + end_of_data(version)
-
-
-def error(version, code, pdu=b""):
-    """An Error Report by its code and copy of the PDU; the text is free."""
-    return ("error", version, code, pdu)
-
-
-def raw(version, kind, length, field=0):
-    """A PDU of zeros with this header."""
-    return bytes([version, kind]) + field.to_bytes(2, "big") + length.to_bytes(4, "big") + bytes(length - 8)
-
-
-def header(version, kind, length):
-    return bytes([version, kind, 0, 0]) + length.to_bytes(4, "big")
+from tests.cache_ends import (
+    BASE,
+    CURRENT,
+    FIRST,
+    IDS,
+    MORE,
+    STATES,
+    check,
+    error,
+    flush,
+    fresh,
+    header,
+    make_history,
+    opened,
+    pdus,
+    raw,
+    response,
+    send,
+)
 
 
 def rows():
@@ -192,15 +103,6 @@ def rows():
 
 
 TABLE = list(rows())
-
-
-def check(reply, expected):
-    if isinstance(expected, tuple):
-        _, version, code, pdu = expected
-        (found,) = pdus(reply)
-        assert (found.version, found.code, found.pdu) == (version, code, pdu)
-    else:
-        assert reply == expected
 
 
 @pytest.mark.parametrize(
@@ -316,258 +218,6 @@ def test_session_id_rotated_under_an_open_session():
     check(send(session, query, now=23.0), error(1, 0, query))
 
 
-# Serial Notify
-
-
-def change(history, session, vrps, now):
-    history.update(Snapshot.from_vrps(vrps), now)
-    session.notify(now)
-    return pdus(flush(session))
-
-
-def test_c41_notifies_are_a_minute_apart_and_the_last_serial_is_told():
-    history = make_history()
-    session = fresh(history)
-    send(session, ResetQuery(1))
-    assert change(history, session, BASE[:1], 100.0) == [SerialNotify(1, 11, 1)]
-    assert change(history, session, BASE[1:], 110.0) == []
-    assert change(history, session, BASE, 120.0) == []
-    assert session.deadline() == 160.0
-    session.tick(159.9)
-    assert flush(session) == b""
-    session.tick(160.0)
-    assert pdus(flush(session)) == [SerialNotify(1, 11, 3)]
-    assert session.deadline() is None
-
-
-@pytest.mark.parametrize("version", [0, 1, 2])
-def test_c42_none_before_negotiation_and_one_after_error_2(version):
-    history = make_history(ready=False)
-    silent, waiting = fresh(history), fresh(history)
-    check(send(waiting, ResetQuery(version)), error(version, 2, ResetQuery(version).encode()))
-    history.update(Snapshot.from_vrps(BASE), 20.0)
-    for session in (silent, waiting):
-        session.notify(20.0)
-    assert flush(silent) == b""
-    assert pdus(flush(waiting)) == [SerialNotify(version, IDS[version], FIRST)]
-
-
-def test_no_notify_without_news():
-    session = opened(1)
-    session.notify(100.0)
-    assert flush(session) == b""
-    assert session.deadline() is None
-
-
-def test_no_notify_for_what_the_version_cannot_carry():
-    history = make_history()
-    sessions = {}
-    for version in (0, 1, 2):
-        sessions[version] = fresh(history)
-        send(sessions[version], ResetQuery(version))
-    history.update(Snapshot.from_vrps([*BASE, MORE], [Aspa(64496, (64499,))], [KEY]), 20.0)
-    told = {}
-    for version, session in sessions.items():
-        session.notify(20.0)
-        told[version] = bool(flush(session))
-    assert told == {0: False, 1: False, 2: True}
-    assert pdus(send(sessions[1], SerialQuery(1, 11, CURRENT), now=30.0))[1].serial == CURRENT + 1
-
-
-@pytest.mark.parametrize(("version", "notified"), [(0, False), (1, False), (2, True)])
-def test_there_and_back_is_a_new_serial_but_no_news_to_old_versions(version, notified):
-    history = make_history()
-    session = fresh(history)
-    send(session, ResetQuery(version))
-    for vrps in (BASE, [*BASE, MORE]):
-        history.update(Snapshot.from_vrps(vrps, [ASPA], [KEY]), 20.0)
-    session.notify(20.0)
-    assert bool(flush(session)) == notified
-
-
-def test_an_update_that_nobody_told_of_is_noticed_after_a_response():
-    history = make_history()
-    session = fresh(history)
-    session.receive_data(ResetQuery(1).encode(), 1.0)
-    history.update(Snapshot.from_vrps(BASE), 2.0)
-    assert pdus(flush(session))[-1] == SerialNotify(1, 11, CURRENT + 1)
-
-
-def test_notify_waits_for_the_end_of_a_response():
-    history = make_history()
-    session = fresh(history)
-    session.receive_data(ResetQuery(1).encode(), 1.0)
-    history.update(Snapshot.from_vrps(BASE), 2.0)
-    session.notify(2.0)
-    kinds = [type(pdu) for pdu in pdus(flush(session))]
-    assert kinds.count(SerialNotify) == 1
-    assert kinds[-2:] == [EndOfData, SerialNotify]
-
-
-# The end of a session
-
-
-@pytest.mark.parametrize(("reason", "code"), [("restart", 12), ("shutdown", 13), ("stalled", 10)])
-@pytest.mark.parametrize("version", [0, 1, 2])
-def test_c32_c44_planned_end(version, reason, code):
-    session = opened(version)
-    session.close(reason, 20.0)
-    out = flush(session)
-    assert session.closing
-    if version == 2:
-        check(out, error(2, code))
-    else:
-        assert out == b""
-
-
-def test_planned_end_lets_the_response_finish():
-    session = fresh()
-    session.receive_data(ResetQuery(2).encode() * 2, 1.0)
-    session.sent(len(session.next_chunk(9)), 1.0)
-    session.close("restart", 2.0)
-    out = pdus(response(2)[:9] + flush(session))
-    assert out[:-1] == pdus(response(2))
-    assert out[-1].code == 12
-
-
-def test_before_negotiation_it_just_closes():
-    session = fresh()
-    session.close("restart", 1.0)
-    assert session.closing
-    assert flush(session) == b""
-
-
-def test_c33_internal_error_is_generic():
-    session = opened(0)
-    session.close("internal", 1.0)
-    check(flush(session), error(0, 1))
-
-
-def test_c45_stalled_reader():
-    session = fresh()
-    session.receive_data(ResetQuery(2).encode(), 0.0)
-    session.sent(len(session.next_chunk(10)), 0.0)
-    assert session.deadline() == 1800.0
-    session.tick(1800.0)
-    assert session.closing
-    assert session.next_chunk(100) is None
-
-
-def test_a_slow_reader_is_not_stalled_but_limited():
-    session = fresh(limits=Limits(response=4000.0))
-    session.receive_data(ResetQuery(2).encode(), 0.0)
-    session.sent(1, 1700.0)
-    session.tick(1700.0)
-    assert session.deadline() == 3500.0
-    session.sent(1, 3499.0)
-    session.tick(3500.0)
-    assert not session.closing
-    session.sent(1, 3999.0)
-    session.tick(4000.0)
-    assert session.closing
-
-
-@pytest.mark.parametrize(("version", "reply"), [(0, b""), (1, b""), (2, error(2, 10))])
-def test_partial_pdu_times_out(version, reply):
-    session = opened(version)
-    session.receive_data(ResetQuery(version).encode()[:5], 100.0)
-    session.receive_data(b"\0", 150.0)
-    assert session.deadline() == 160.0
-    session.tick(159.0)
-    assert not session.closing
-    session.tick(160.0)
-    assert session.closing
-    check(flush(session), reply)
-
-
-def test_the_age_of_a_partial_pdu_is_its_own():
-    session = opened(1)
-    session.receive_data(ResetQuery(1).encode()[:5], 100.0)
-    session.receive_data(ResetQuery(1).encode()[5:] + b"\x01", 150.0)
-    flush(session)
-    assert session.deadline() == 210.0
-
-
-def test_c56_only_a_session_without_query_may_not_be_silent():
-    silent, refused_session, active = fresh(), refused(1), opened(1)
-    for session in (silent, refused_session):
-        assert session.deadline() == 60.0
-        session.tick(60.0)
-        assert session.closing
-        assert flush(session) == b""
-    assert active.deadline() is None
-    active.tick(1e9)
-    assert not active.closing
-
-
-@pytest.mark.parametrize("given", [b"", b"\x01\x02\x00"])
-def test_end_of_file(given):
-    session = fresh()
-    session.receive_data(given, 1.0)
-    session.receive_eof(1.0)
-    assert session.closing
-    assert flush(session) == b""
-
-
-def test_half_closed_router_still_gets_its_answer():
-    session = fresh()
-    session.receive_data(ResetQuery(1).encode(), 1.0)
-    session.receive_eof(1.0)
-    assert not session.closing
-    assert flush(session) == response(1)
-    assert session.closing
-
-
-def test_input_is_bounded():
-    session = fresh()
-    session.receive_data(ResetQuery(1).encode(), 1.0)
-    assert session.wants_data
-    session.receive_data(ResetQuery(1).encode() * 128, 1.0)
-    assert not session.wants_data
-    session.receive_data(bytes(65536), 1.0)
-    assert session.closing
-
-
-def test_wants_data_again_when_answers_are_out():
-    session = fresh()
-    session.receive_data(ResetQuery(1).encode() * 200, 1.0)
-    assert not session.wants_data
-    assert flush(session) == response(1) * 200
-    assert session.wants_data
-
-
-ENDS = {
-    "operator": lambda session: session.close("restart", 10.0),
-    "flood": lambda session: session.receive_data(bytes(70_000), 10.0),
-}
-
-
-@pytest.mark.parametrize("end", ENDS.values(), ids=ENDS)
-@pytest.mark.parametrize("version", [0, 1, 2])
-def test_a_router_that_takes_nothing_does_not_outlive_its_session(version, end):
-    """What is under way may finish, but not be waited for without end."""
-    session = fresh()
-    session.receive_data(ResetQuery(version).encode(), 1.0)
-    session.sent(10, 5.0)
-    end(session)
-    assert session.closing
-    assert session.next_chunk(1) is not None
-    assert session.deadline() == 1801.0, "the response began at 1.0"
-    session.sent(1, 1700.0)
-    session.tick(1801.0)
-    assert session.next_chunk(1) is None
-    assert session.deadline() is None
-
-
-def test_sent_more_than_given():
-    session = fresh()
-    with pytest.raises(ValueError, match="never given out"):
-        session.sent(1, 0.0)
-
-
-# What the owner sees
-
-
 def test_events_tell_the_story():
     session = fresh(max_version=1)
     send(session, ResetQuery(2))
@@ -605,21 +255,3 @@ def test_long_error_report_is_read_to_a_limit(octets, heard):
 def test_states_are_all_reached():
     reached = {row[5] for row in TABLE} | {fresh().state}
     assert reached == set(SessionState)
-
-
-@pytest.mark.parametrize("version", [0, 1, 2])
-@pytest.mark.parametrize(("serial", "told"), [(5, FIRST), (FIRST, FIRST + 1)])
-def test_a_notify_after_no_data_carries_the_id_that_the_router_named(version, serial, told):
-    """Another one would be corrupt data to it (RFC 8210 §5.1); its next query learns of the new id.
-
-    It asks only if the serial is not the one that it has, which may be that of two lives.
-    """
-    history = make_history(ready=False)
-    session, old = fresh(history), 999
-    assert pdus(send(session, SerialQuery(version, old, serial)))[0].code == 2
-    history.update(Snapshot.from_vrps(BASE, [], [KEY]), 0.0)
-    session.notify(20.0)
-    assert pdus(flush(session)) == [SerialNotify(version, old, told)]
-    kinds = [type(pdu).__name__ for pdu in pdus(send(session, SerialQuery(version, old, 5)))]
-    assert kinds == ["CacheReset"]
-    assert pdus(send(session, ResetQuery(version)))[0].session_id == IDS[version]
