@@ -24,6 +24,7 @@ from rov.audit import (
     ixp_members,
     leaks,
     manrs,
+    neighbor,
     output,
     participants,
     paths,
@@ -55,6 +56,7 @@ SETS = np.array([[2]], np.uint64)
 COLUMNS = rib.RouteColumns(4, peer_sets=SETS, **NUMBERS)
 TABLE = rib.RouteTable(COLUMNS, rib.RouteColumns.empty(6), [rib.Peer(None, 0), rib.Peer(None, 64496)])
 VERDICTS = audit.judge(TABLE, INDEX)
+REASONS = neighbor.unfiltered(VERDICTS)
 PASSED = ixp.passed_on(VERDICTS, [])
 NO_IRR = rpsl.Irr.of([])
 LEARNT = sav_heard.Learnt.of([[((4, 10 << 24, 8), 64496, 1)]], [[64496]], [[]], {})
@@ -211,6 +213,12 @@ CASES: dict[str, Case] = {
         paths.judge_paths,
         {"verdicts": VERDICTS, "dumps": [], "direction": rov.aspa.Direction.UPSTREAM, "neighbor": 1},
     ),
+    "audit.path_faults": Case(neighbor.path_faults, {"dumps": [], "verdicts": VERDICTS, "neighbor": 1}),
+    "audit.unfiltered": Case(
+        neighbor.unfiltered,
+        {"verdicts": VERDICTS, "in_paths": REASONS, "paths": paths.judge_paths(VERDICTS, [])},
+    ),
+    "audit.unfiltered_table": Case(neighbor.unfiltered_table, {"verdicts": VERDICTS, "reasons": REASONS}),
     "audit.suggest": Case(suggest.suggest, {"verdicts": VERDICTS, "asns": [1], "within": [PREFIX]}),
     "audit.suggest_table": Case(suggest.suggest_table, {"suggested": SUGGESTED}),
     "audit.krill_lines": Case(suggest.krill_lines, {"suggested": SUGGESTED}),

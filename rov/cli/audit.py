@@ -13,6 +13,7 @@ from rov._render import printed
 from rov.aspa import Direction
 from rov.audit import Verdicts, impact_table, verdict_table
 from rov.audit.covering import covering_column
+from rov.audit.neighbor import Reasons, path_faults, reasons_column, unfiltered
 from rov.audit.output import write_table
 from rov.audit.schemas import VERDICTS
 from rov.audit.verdict_file import VerdictFile
@@ -26,16 +27,19 @@ from rov.cli.dumps import (
     limit_option,
     output_option,
     read_paths,
+    reopened,
     report_option,
     spool_of_command,
 )
 from rov.cli.impact import invalid_routes
 from rov.cli.shared import EXIT_FOUND, busy, json_option, json_text, read_index
+from rov.errors import ArgumentError
 from rov.index import VrpIndex
 from rov.reference import read_delegated
 from rov.report import DEFAULT, Subject, document, sections
 from rov.report.html import write_page
 from rov.report.terminal import heading, shown
+from rov.rib import Spool
 from rov.types import State
 
 if TYPE_CHECKING:
@@ -59,7 +63,10 @@ STATES = {state.label: state for state in State}
 @click.option("--list", "listed", is_flag=True, help="Show the invalid routes and what becomes of them.")
 @limit_option
 @click.option(
-    "--fail-on", multiple=True, type=click.Choice([*STATES]), help="Exit with 1 if a route has this state."
+    "--fail-on",
+    multiple=True,
+    type=click.Choice([*STATES, "unfiltered"]),
+    help="Exit with 1 if a route has this state, or the --neighbor should have filtered one.",
 )
 @engine_options
 @json_option
@@ -85,14 +92,18 @@ def audit(
     """Validate the routes of RIB dumps, and tell what follows: impact, coverage, hygiene of the VRPs.
 
     RIB is MRT or a table as text (bgpdump -m, RIS whois, pfx2as, CSV), packed or not, a pattern, a URL or -.
+
+    With --neighbor it also lists what the neighbour should have filtered, and why.
     """
     known = read_delegated(delegated) if delegated else None
     if engine == "spark" and aspa:
         raise click.UsageError("--aspa: the paths are read here: expected --engine threads")
     if engine != "spark" and master:
         raise click.UsageError("--master: expected --engine spark with it")
+    if "unfiltered" in fail_on and neighbor is None:
+        raise click.UsageError("--fail-on unfiltered: expected --neighbor AS with it")
     index = read_index(vrps, strict)
-    spool = spool_of_command() if aspa else None
+    spool = spool_of_command() if aspa or neighbor is not None else None
     at_once = output if not (covering or aspa or neighbor is not None) else None
     with _written_at_once(at_once, index, min_peers) as file:
         verdicts = judge_dumps(
@@ -109,8 +120,12 @@ def audit(
             read_paths(verdicts, ribs, Direction[aspa.upper()], neighbor, spool) if aspa and spool else None
         )
         subject = Subject(verdicts, ribs, vrps, neighbor, known, default_routes, instant(verdicts), paths)
+        if neighbor is not None:
+            in_paths = _path_faults(verdicts, ribs, neighbor, spool) if engine == "threads" else None
+            subject = subject._replace(unfiltered=unfiltered(verdicts, in_paths, paths))
+        more = {"paths": paths, "neighbor": subject.unfiltered}
         with busy("auditing"):
-            answers = sections(subject, (*DEFAULT, "paths") if paths else DEFAULT)
+            answers = sections(subject, (*DEFAULT, *(name for name, given in more.items() if given)))
         with busy(f"writing {output}"):
             if file:
                 file.end(subject.facts())
@@ -127,7 +142,19 @@ def audit(
         if listed:
             items += invalid_routes(impact_table(verdicts, default_routes=default_routes), limit)
         click.echo(printed(*items), nl=False)
-    return EXIT_FOUND if _met(verdicts, fail_on) else 0
+    return EXIT_FOUND if _met(subject, fail_on) else 0
+
+
+def _path_faults(
+    verdicts: Verdicts, ribs: tuple[str, ...], neighbor: int, spool: Spool | None
+) -> Reasons | None:
+    """What is wrong with the paths of the neighbour; None, with a notice, where a dump has none."""
+    try:
+        with reopened(ribs, "--neighbor", spool) as dumps:
+            return path_faults(dumps, verdicts, neighbor)
+    except ArgumentError as error:
+        click.echo(f"rov: paths are not looked at: {error}", err=True)
+        return None
 
 
 @contextlib.contextmanager
@@ -149,8 +176,12 @@ def _verdicts(subject: Subject, covering: bool) -> pa.Table:
         table = table.append_column("vrps", covering_column(parts, verdicts.index.snapshot))
     for name, column in (subject.paths.columns() if subject.paths else {}).items():
         table = table.append_column(name, column)
+    if subject.unfiltered:
+        table = table.append_column("unfiltered", reasons_column(subject.unfiltered))
     return table
 
 
-def _met(verdicts: Verdicts, fail_on: tuple[str, ...]) -> bool:
-    return any(verdicts.count(STATES[name]) for name in fail_on)
+def _met(subject: Subject, fail_on: tuple[str, ...]) -> bool:
+    flags = subject.unfiltered or ()
+    counts = {name: subject.verdicts.count(state) for name, state in STATES.items()}
+    return any(counts[name] if name in counts else any(map(any, flags)) for name in fail_on)

@@ -9,6 +9,7 @@ from rov.report.blocks import Answer
 from rov.report.coverage import coverage_answer
 from rov.report.hygiene import hygiene_answer
 from rov.report.impact import impact_answer
+from rov.report.neighbor import neighbor_answer
 from rov.report.paths import paths_answer
 from rov.report.subject import Subject
 from rov.report.verdicts import verdicts_answer
@@ -18,6 +19,7 @@ DOCUMENT_SCHEMA = "rov.audit/1"
 
 SECTIONS: Mapping[str, Callable[[Subject], Answer]] = {
     "verdicts": verdicts_answer,
+    "neighbor": neighbor_answer,
     "impact": impact_answer,
     "paths": paths_answer,
     "coverage": coverage_answer,

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from rov.audit.neighbor import Reasons
 from rov.audit.paths import PathVerdicts
 from rov.audit.verdicts import Verdicts
 from rov.reference import Delegations
@@ -16,7 +17,8 @@ class Subject(NamedTuple):
     """The verdicts with the names of the files that they come from, and the settings of the audits.
 
     ``neighbor``: only routes of peers in this AS are there; ``at``: when VRPs are judged for what expires,
-    unix seconds, None: they are not; ``paths``: the ASPA verdicts, where they were asked for.
+    unix seconds, None: they are not; ``paths``: the ASPA verdicts, where they were asked for;
+    ``unfiltered``: what the neighbour should have filtered.
 
     >>> from rov import Snapshot, VrpIndex
     >>> from rov.audit import judge
@@ -34,6 +36,7 @@ class Subject(NamedTuple):
     default_routes: bool = False
     at: int | None = None
     paths: PathVerdicts | None = None
+    unfiltered: Reasons | None = None
 
     def facts(self) -> dict[str, Any]:
         """What the figures were drawn from, as plain values; times in unix seconds."""

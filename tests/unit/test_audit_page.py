@@ -9,6 +9,7 @@ import pytest
 import rov
 from rov.audit import Impact, coverage_table, impact_table, judge, schemas, verdict_table
 from rov.audit.hygiene import Fault, hygiene_table
+from rov.audit.neighbor import UNFILTERED, Unfiltered, unfiltered, unfiltered_table
 from rov.audit.verdicts import REASON_WORDS
 from rov.report import SECTIONS, Subject, document
 from rov.rib import read_table
@@ -24,6 +25,7 @@ MAKERS = {
     schemas.IMPACT: impact_table,
     schemas.COVERAGE: coverage_table,
     schemas.HYGIENE: hygiene_table,
+    UNFILTERED: unfiltered_table,
 }
 
 
@@ -42,7 +44,7 @@ def verdicts(tmp_path):
 
 @pytest.mark.parametrize("schema", MAKERS, ids=lambda schema: schema.name)
 def test_columns_and_their_types(verdicts, schema):
-    table = MAKERS[schema](verdicts)
+    table = MAKERS[schema](verdicts, *([unfiltered(verdicts)] if schema is UNFILTERED else []))
     assert MAKERS[schema].__name__ == schema.function
     described = ROW.findall(part(schema.name))
     assert [name for name, _ in described] == table.column_names
@@ -62,6 +64,12 @@ def test_words():
     assert [name for name, _ in ROW.findall(part("Impact"))] == [kind.label for kind in Impact]
     assert {name for name, _ in ROW.findall(part("What counts"))} == set(REASON_WORDS)
     assert set(re.findall(r"`(\w+)`", part("Hygiene of VRPs"))) >= {fault.name.lower() for fault in Fault}
+
+
+def test_reasons_of_a_neighbour():
+    cells = re.findall(r"^\|([^|]+)\|", part("One neighbour"), re.MULTILINE)
+    named = [name for cell in cells for name in re.findall(r"`(\w+)`", cell)]
+    assert named == [why.label for why in Unfiltered]
 
 
 def test_the_example(tmp_path, monkeypatch, verdicts):

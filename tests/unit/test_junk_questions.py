@@ -156,6 +156,7 @@ INNER = {
     "audit.ixp_listed": {"family_at"},
     "audit.ixp_members": {"letter"},
     "audit.manrs": {"score_types", "scores", "tally"},
+    "audit.neighbor": {"reasons_column"},
     "audit.nesting": {"distinct", "group_starts", "nesting", "words"},
     "audit.output": {"write_tables"},
     "audit.prefixes": {"spans", "united"},
