@@ -42,6 +42,7 @@ from rov.audit.ixp import passed_on, verify_table
 from rov.audit.ixp_members import members_table
 from rov.audit.leaks import as_leaks_table, peer_leaks_table
 from rov.audit.manrs import manrs_table
+from rov.audit.neighbor import path_faults, unfiltered, unfiltered_table
 from rov.audit.output import write_table
 from rov.audit.paths import judge_paths
 from rov.audit.sav import sav_table
@@ -203,12 +204,13 @@ def on_dump(verdicts: Verdicts, path: Path, later: Path) -> Runs:
             detector.take(dump)
         return incidents_table(detector.incidents())
 
-    def neighbor() -> object:
-        return impact_table(judge(carried_by_neighbor(verdicts.table, customers[0]), index))
+    def neighbor(dumps: list[Dump]) -> object:
+        sent = judge(carried_by_neighbor(verdicts.table, customers[0]), index)
+        return unfiltered_table(sent, unfiltered(sent, path_faults(dumps, sent, customers[0])))
 
     return {
         "reading it again, with paths": opened(lambda dumps: sum(len(batch) for batch in dumps[0])),
-        "what a neighbour let through": neighbor,
+        "what a neighbour let through": opened(neighbor),
         "leaks by peer": lambda: peer_leaks_table(verdicts),
         "leaks by AS": opened(lambda dumps: as_leaks_table(verdicts, invalid_paths(dumps, verdicts))),
         "ASPA verdicts of all paths": opened(lambda dumps: judge_paths(verdicts, dumps)),

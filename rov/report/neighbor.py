@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from rov.audit.neighbor import LONGEST_PATH, UNFILTERED, Unfiltered, unfiltered_table
+from rov.audit.neighbor import LONGEST_PATH, Unfiltered, unfiltered_table
 from rov.errors import ArgumentError
 from rov.report.blocks import Answer, Block, Grid, Note
 from rov.report.subject import Subject
@@ -45,14 +45,13 @@ def neighbor_answer(subject: Subject) -> Answer:
     counts = {
         why: [int((part & np.uint8(why) != 0).sum()) for part in subject.unfiltered] for why in Unfiltered
     }
-    rows = unfiltered_table(subject.verdicts, subject.unfiltered).to_pylist()
-    total = len(subject.verdicts)
+    table = unfiltered_table(subject.verdicts, subject.unfiltered)
+    rows = table.slice(0, LISTED).to_pylist()
+    total, bad = len(subject.verdicts), table.num_rows
     summary: dict[str, Any] = {
         "routes": total,
-        "unfiltered": len(rows),
+        "unfiltered": bad,
         "reasons": {why.label: sum(found) for why, found in counts.items()},
-        "rows_schema": UNFILTERED.name,
-        "rows": rows,
     }
     listed = [[row["prefix"], _origin(row), ", ".join(row["why"]), ", ".join(row["vrps"])] for row in rows]
     blocks: list[Block] = [
@@ -61,12 +60,10 @@ def neighbor_answer(subject: Subject) -> Answer:
             ["reason", "IPv4", "IPv6", "meaning"],
             [[why.label, *(f"{n:,}" for n in found), MEANING[why]] for why, found in counts.items()],
         ),
-        Grid(f"Routes, the first {LISTED}", ["prefix", "origin", "why", "VRPs"], listed[:LISTED]),
+        Grid(f"Routes, the first {LISTED}", ["prefix", "origin", "why", "VRPs"], listed),
         Note("A route may be counted for several reasons. rov filter build makes lists of what is allowed."),
     ]
-    lead = (
-        f"Of {total:,} routes that AS{subject.neighbor} sent, {len(rows):,} should have been filtered there."
-    )
+    lead = f"Of {total:,} routes that AS{subject.neighbor} sent, {bad:,} should have been filtered there."
     return Answer("What the neighbour should have filtered", lead, summary, blocks)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from rov.audit.neighbor import UNFILTERED, unfiltered_table
 from rov.report.blocks import Answer
 from rov.report.coverage import coverage_answer
 from rov.report.hygiene import hygiene_answer
@@ -56,4 +57,7 @@ def document(subject: Subject, answers: Mapping[str, Answer]) -> dict[str, Any]:
     'rov.audit/1'
     """
     found = {name: dict(answer.summary) for name, answer in answers.items()}
+    if subject.unfiltered and "neighbor" in found:
+        rows = unfiltered_table(subject.verdicts, subject.unfiltered).to_pylist()
+        found["neighbor"] |= {"rows_schema": UNFILTERED.name, "rows": rows}
     return {"schema": DOCUMENT_SCHEMA, **subject.facts(), "sections": found}
