@@ -9,9 +9,10 @@ from libc.string cimport memcpy
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 
-from rov._body cimport BLANK, LONGEST_PREFIX, ODD, ROW, Outcome, Row, Tail
+from rov._body cimport BLANK, ODD, ROW, Outcome, Row, Tail
 from rov._body_json cimport LEAST_LINE, put_line, read_line
 from rov._body_msgpack cimport LEAST_ITEM, put_item, read_item
+from rov._prefix cimport LONGEST_TEXT
 
 import numpy as np
 
@@ -94,9 +95,9 @@ def write_rows(const int32_t[::1] offsets not None, const uint8_t[::1] text not 
     for i in range(count):
         if not 0 <= offsets[i] <= offsets[i + 1] <= text.shape[0] or reasons[i] >= REASONS:
             raise ArgumentError(f"row {i}: expected a text and a reason")
-        if offsets[i + 1] - offsets[i] > LONGEST_PREFIX:
+        if offsets[i + 1] - offsets[i] > LONGEST_TEXT:
             raise ArgumentError(f"row {i}: expected a prefix")
-    result = np.empty(count * (ROW_ROOM + LONGEST_PREFIX) + 1, np.uint8)
+    result = np.empty(count * (ROW_ROOM + LONGEST_TEXT) + 1, np.uint8)
     cdef uint8_t[::1] room = result
     cdef uint8_t* out = &room[0]
     cdef const uint8_t* texts = &text[0] if text.shape[0] else out

@@ -5,7 +5,6 @@ from libc.string cimport memcmp, memcpy
 
 cdef enum:
     MAX_DIGITS = 10       # of an AS number
-    LONGEST_PREFIX = 64   # characters, as rov._prefix has it
 
 cdef enum Outcome:
     ROW

@@ -3,10 +3,11 @@
 from libc.stdint cimport uint8_t, uint32_t
 
 from rov._body cimport (
-    BLANK, LONGEST_PREFIX, ODD, ROW, Names, Outcome, Row, Tail, asn_of, is_origin, number_of, origin_of, put,
+    BLANK, ODD, ROW, Names, Outcome, Row, Tail, asn_of, is_origin, number_of, origin_of, put,
     put_origin, same,
 )
 from rov._numbers cimport write_number
+from rov._prefix cimport LONGEST_TEXT
 
 cdef enum:
     QUOTE = 34
@@ -92,7 +93,7 @@ cdef inline Outcome read_line(const uint8_t* t, Py_ssize_t* position, Py_ssize_t
         at = after_blanks(t, at + 1, end)
         if at < end and t[at] != 10:
             return ODD
-        if not 0 <= row.size <= LONGEST_PREFIX:
+        if not 0 <= row.size <= LONGEST_TEXT:
             return ODD
         row.origin = origin_of(&names)
         position[0] = at + 1

@@ -3,9 +3,9 @@
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 from rov._body cimport (
-    LONGEST_PREFIX, ODD, ROW, UNFINISHED, Names, Outcome, Row, Tail, asn_of, is_origin, origin_of, put,
-    put_origin, same,
+    ODD, ROW, UNFINISHED, Names, Outcome, Row, Tail, asn_of, is_origin, origin_of, put, put_origin, same,
 )
+from rov._prefix cimport LONGEST_TEXT
 
 cdef enum:
     LEAST_ITEM = 3        # octets: an array of two, of which the first is a text
@@ -152,7 +152,7 @@ cdef inline Outcome read_item(const uint8_t* t, Py_ssize_t* position, Py_ssize_t
         at += 1
         found = text_at(t, &at, end, &begin, &row.size)
         row.prefix = t + begin
-        if found == ROW and row.size > LONGEST_PREFIX:
+        if found == ROW and row.size > LONGEST_TEXT:
             return ODD
         if found == ROW:
             found = origin_at(t, &at, end, &row.origin)
@@ -180,7 +180,7 @@ cdef inline Outcome read_item(const uint8_t* t, Py_ssize_t* position, Py_ssize_t
             found = skip(t, &at, end)
         if found != ROW:
             return found
-    if not 0 <= row.size <= LONGEST_PREFIX:
+    if not 0 <= row.size <= LONGEST_TEXT:
         return ODD
     row.origin = origin_of(&names)
     position[0] = at

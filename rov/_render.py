@@ -47,10 +47,6 @@ def _groups(validity: Validity) -> dict[str, tuple[Vrp, ...]]:
     }
 
 
-def _vrp(vrp: Vrp) -> dict[str, Any]:
-    return {"asn": f"AS{vrp.asn}", "prefix": str(vrp.prefix), "max_length": vrp.max_length}
-
-
 def printed(*items: Any) -> str:
     """Texts and tables as text: coloured for a terminal, and not wrapped for anything else."""
     terminal = Console().is_terminal

@@ -9,15 +9,15 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memchr, memcmp, memcpy
 
 from rov._mrt_peers cimport NO_PEER, Peer, Peers, number_of
+from rov._mrt_prefixes cimport high_bits
 from rov._mrt_rows cimport (
     AS_SET, EMPTY_PATH, WITHDRAWN, Row, Rows, cut_rows, empty_rows, free_rows, put_row, take_rows,
 )
-from rov._prefix cimport PARSE_HOST_BITS, PARSE_OK, ParsedPrefix, ParseFault, parse_prefix
+from rov._prefix cimport LONGEST_TEXT, PARSE_HOST_BITS, PARSE_OK, ParsedPrefix, ParseFault, parse_prefix
 
 # Fields of a line that can be told apart: bgpdump -m has 15, real CSV tables fewer than 20.
 cdef enum:
     MAX_FIELDS = 32
-    LONGEST_PREFIX = 64
     NAMED_FAULTS = 5      # bad lines that are kept to be shown
     SHOWN_OCTETS = 60
 
@@ -55,14 +55,11 @@ cdef struct FieldAt:      # which field means what; -1 if none does
 
 cdef inline void mask(ParsedPrefix* p) noexcept nogil:
     """Clear the bits beyond the length."""
-    cdef int length = p.length
     if p.family == 4:
-        p.high = p.high >> (32 - length) << (32 - length) if length else 0
-    elif length <= 64:
-        p.low = 0
-        p.high = p.high >> (64 - length) << (64 - length) if length else 0
+        p.high = high_bits(p.high << 32, p.length) >> 32
     else:
-        p.low = p.low >> (128 - length) << (128 - length)
+        p.high = high_bits(p.high, min(p.length, 64))
+        p.low = high_bits(p.low, max(p.length - 64, 0))
 
 
 cdef bint read_number(Text t, uint32_t* out) noexcept nogil:
@@ -175,10 +172,10 @@ cdef int split(Text line, uint8_t separator, Text* fields) noexcept nogil:
 
 cdef bint read_prefix(Text address, Text length, ParsedPrefix* out) noexcept nogil:
     """ADDRESS/LENGTH, or the two apart; host bits are cleared."""
-    cdef uint8_t joined[LONGEST_PREFIX]
+    cdef uint8_t joined[LONGEST_TEXT]
     cdef ParseFault fault
     if length.size:
-        if address.size + length.size >= LONGEST_PREFIX:
+        if address.size + length.size >= LONGEST_TEXT:
             return False
         memcpy(joined, address.at, <size_t>address.size)
         joined[address.size] = b'/'

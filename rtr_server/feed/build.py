@@ -17,7 +17,7 @@ from rov import RovError, Snapshot, slurm
 from rtr_server.cache import wire
 from rtr_server.feed import losses
 from rtr_server.feed.exceptions import Exceptions
-from rtr_server.feed.feed import FeedError
+from rtr_server.feed.expiry import COALESCE, Expiry
 from rtr_server.feed.merge import merge
 from rtr_server.feed.messages import Losses, Prepared, Serving
 from rtr_server.feed.settings import Settings
@@ -26,9 +26,6 @@ from rtr_server.feed.tracked import Tracked
 from rtr_server.logs import event
 
 log = logging.getLogger(__name__)
-
-COALESCE = 60
-"""Seconds between two turns because something expires under local exceptions."""
 
 MAX_COUNTS = 1_000
 """Effects of local exceptions that are told one by one."""
@@ -76,7 +73,7 @@ class Builder:
         self._tracked = tracked
         self._exceptions = exceptions
         self._steps = steps
-        self._ignore_expiry = ignore_expiry
+        self._expiry = Expiry(ignore=ignore_expiry)
         self._number = self._highest()
         self._due: int | None = None
         self.base: Base | None = None
@@ -99,9 +96,9 @@ class Builder:
         with steps.at("merge"):
             merged = merge(usable, self._settings.policy)
             names = tuple(self._tracked[place].name for place in merged.used)
-            live = self._live(merged.snapshot, names, now)
+            live, until = self._expiry.live(", ".join(names), merged.snapshot, now)
             snapshot, removed, counts = self._exceptions.apply(live)
-            self._expect(live, now)
+            self._expect(until, now)
         self._number += 1
         path = self._directory / f"set-{self._number}.rov"
         with ThreadPoolExecutor(1) as other:
@@ -150,23 +147,11 @@ class Builder:
         except RovError as error:
             event(log, logging.WARNING, "served set not to be had, updates are compared later", error=error)
             return None
-        return Base(snapshot if self._ignore_expiry else snapshot.unexpired(told.at), told.number)
+        return Base(self._expiry.of(snapshot, told.at).snapshot, told.number)
 
-    def _live(self, snapshot: Snapshot, names: Sequence[str], now: int) -> Snapshot:
-        name = ", ".join(names)
-        if not snapshot:
-            raise FeedError(f"{name}: holds no VRPs, ASPAs or router keys")
-        live = snapshot if self._ignore_expiry else snapshot.unexpired(now)
-        if not live:
-            raise FeedError(
-                f"{name}: all of its {len(snapshot):,} VRPs have expired "
-                f"(is the file old or the clock wrong? --ignore-expiry serves it all the same)"
-            )
-        return live
-
-    def _expect(self, live: Snapshot, now: int) -> None:
+    def _expect(self, until: int | None, now: int) -> None:
         """Exceptions hold for what has not expired: build again when something does."""
-        due = None if self._ignore_expiry or self._exceptions.current is None else live.next_expiry()
+        due = None if self._exceptions.current is None else until
         self._due = None if due is None else max(due, now + COALESCE)
 
     def _losses(

@@ -7,12 +7,10 @@ already, or its version cannot see, is no news.
 from __future__ import annotations
 
 from rtr_server.protocol.pdu import VERSIONS, SerialNotify
+from rtr_server.protocol.serial import add
 from rtr_server.protocol.source import Source
 
 __all__ = ["Notices"]
-
-SERIALS = 1 << 32
-"""Serials are counted modulo this (RFC 1982, RFC 8210 §2)."""
 
 
 class Notices:
@@ -65,7 +63,7 @@ class Notices:
             # only if the serial is another than its own, which may be the same number in another life.
             known, asked = self.named
             same = known != state.session_id and asked == state.serial
-            return SerialNotify(version, known, (asked + 1) % SERIALS if same else state.serial)
+            return SerialNotify(version, known, add(asked) if same else state.serial)
         return SerialNotify(version, state.session_id if session_id is None else session_id, state.serial)
 
     def _unseen(self, version: int, serial: int | None) -> bool:

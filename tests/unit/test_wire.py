@@ -7,9 +7,9 @@ import pytest
 
 from rov import Aspa, Delta, Prefix, RouterKey, Snapshot, Vrp
 from rtr_server.cache import wire
-from rtr_server.protocol.decode import PduReader
 from rtr_server.protocol.errors import ErrorCode, PduError
 from rtr_server.protocol.pdu import AspaPdu, PrefixPdu, RouterKeyPdu
+from tests.cache_ends import pdus
 
 
 def vrp(prefix, max_length, asn):
@@ -43,16 +43,6 @@ KEYS = [
     RouterKey(1, b"\0" * 20, b"aa"),
 ]
 ASPAS = [Aspa(64500, (1, 2)), Aspa(64496, (0,)), Aspa(2**32 - 1, (5,))]
-
-
-def pdus(octets):
-    reader = PduReader()
-    reader.receive_data(octets)
-    found = []
-    while (pdu := reader.next_pdu()) is not None:
-        found.append(pdu)
-    assert not len(reader)
-    return found
 
 
 def order_key(pdu):
