@@ -33,7 +33,7 @@ from rov.audit import (
     suggest,
     whatif,
 )
-from rov.reference import as_sets, events, ixf, relations, rpsl, special
+from rov.reference import allowed, as_sets, events, ixf, relations, rpsl, special
 from rov.reference import contacts as people
 from rov.reference import participants as published
 from tests import mrt_writer as mrt
@@ -46,6 +46,7 @@ FILES = {
     "delegated": DELEGATED, "relations": RELATIONS, "irr": IRR,
     "export": b'{"member_list": [{"asnum": 64496}]}', "participants": b"ASN\n64496\n",
     "asns": b'{"asns": [64496]}', "sets": b"as-set: AS-X\nmembers: AS64496\n",
+    "allowed": b"customer,origin,prefix,le\n1,1,10.0.0.0/8,8\n",
     "events": b"type,start\nleak,2018-01-02\n",
     "people": b"aut-num: AS64496\n",
     "networks": b'{"data": [{"asn": 64496, "poc_set": []}]}',
@@ -97,6 +98,7 @@ CASES: dict[str, Case] = {
         people.read_contacts, {"rpsl": ["people"], "peeringdb": "networks"}, named=("rpsl", "peeringdb")
     ),
     "reference.Contacts.of": Case(people.Contacts().of, {"asn": 64496}),
+    "reference.read_allowed": Case(allowed.read_allowed, {"path": "allowed", "customer": 1}),
     "reference.read_events": Case(events.read_events, {"paths": ["events"]}, named=("paths",)),
     "audit.allow_table": Case(
         allow.allow_table,
@@ -216,7 +218,12 @@ CASES: dict[str, Case] = {
     "audit.path_faults": Case(neighbor.path_faults, {"dumps": [], "verdicts": VERDICTS, "neighbor": 1}),
     "audit.unfiltered": Case(
         neighbor.unfiltered,
-        {"verdicts": VERDICTS, "in_paths": REASONS, "paths": paths.judge_paths(VERDICTS, [])},
+        {
+            "verdicts": VERDICTS,
+            "in_paths": REASONS,
+            "paths": paths.judge_paths(VERDICTS, []),
+            "allowed": SNAPSHOT,
+        },
     ),
     "audit.unfiltered_table": Case(neighbor.unfiltered_table, {"verdicts": VERDICTS, "reasons": REASONS}),
     "audit.suggest": Case(suggest.suggest, {"verdicts": VERDICTS, "asns": [1], "within": [PREFIX]}),

@@ -20,9 +20,11 @@ from rov.audit.schemas import Schema
 from rov.audit.tables import arrow, route_columns, taken
 from rov.audit.verdicts import Judged, Verdicts
 from rov.errors import ArgumentError
+from rov.index import VrpIndex
 from rov.reference.special import special_asns
 from rov.rib import Dump
-from rov.types import Reason, as_asn
+from rov.snapshot import Snapshot
+from rov.types import Reason, State, as_asn
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -32,7 +34,7 @@ UNFILTERED = Schema("rov.audit.unfiltered/1", "unfiltered_table")
 LONGEST_PATH = 100
 """ASes, prepending included: real paths have some tens."""
 
-Flags: TypeAlias = npt.NDArray[np.uint8]
+Flags: TypeAlias = npt.NDArray[np.uint16]
 
 
 class Unfiltered(IntFlag):
@@ -50,6 +52,7 @@ class Unfiltered(IntFlag):
     TOO_SPECIFIC = 32
     PATH_TOO_LONG = 64
     ASPA_INVALID = 128
+    NOT_IN_ALLOWLIST = 256
 
     @property
     def label(self) -> str:
@@ -58,7 +61,7 @@ class Unfiltered(IntFlag):
 
 
 class Reasons(NamedTuple):
-    """Unfiltered of each route, 0 for no reason: uint8 [n] for each family."""
+    """Unfiltered of each route, 0 for no reason: uint16 [n] for each family."""
 
     ipv4: Flags
     ipv6: Flags
@@ -87,7 +90,7 @@ def path_faults(dumps: Iterable[Dump], verdicts: Verdicts, neighbor: int) -> Rea
     as_kind(verdicts, Verdicts, "verdicts")
     own = as_asn(neighbor, "neighbor")
     found: dict[int, Flags] = {
-        judged.family: np.zeros(len(judged), np.uint8) for judged in verdicts.families()
+        judged.family: np.zeros(len(judged), np.uint16) for judged in verdicts.families()
     }
     for _, part in entries(dumps, finders(verdicts.table), own):
         flags = _of_paths(part, own)[part.paths_at]
@@ -98,20 +101,23 @@ def path_faults(dumps: Iterable[Dump], verdicts: Verdicts, neighbor: int) -> Rea
 def _of_paths(part: Entries, own: int) -> Flags:
     """The faults of each path of a batch."""
     paths = part.attributes.paths
-    flags = np.where(np.diff(paths.offsets) > LONGEST_PATH, Unfiltered.PATH_TOO_LONG, 0).astype(np.uint8)
+    flags = np.where(np.diff(paths.offsets) > LONGEST_PATH, Unfiltered.PATH_TOO_LONG, 0).astype(np.uint16)
     bad = np.flatnonzero(special_asns(paths.asns) & (paths.asns != own))
-    flags[np.searchsorted(paths.offsets, bad, "right") - 1] |= np.uint8(Unfiltered.BOGON_ASN)
+    flags[np.searchsorted(paths.offsets, bad, "right") - 1] |= np.uint16(Unfiltered.BOGON_ASN)
     return flags
 
 
 def unfiltered(
-    verdicts: Verdicts, in_paths: Reasons | None = None, paths: PathVerdicts | None = None
+    verdicts: Verdicts,
+    in_paths: Reasons | None = None,
+    paths: PathVerdicts | None = None,
+    allowed: Snapshot | None = None,
 ) -> Reasons:
     """Why each route should have been filtered.
 
     verdicts: those of one neighbour, as ``rov audit --neighbor`` has them. in_paths: of ``path_faults``;
-    paths: of ``judge_paths``. Without these nothing is known of paths but the origin. ArgumentError: these
-    are of other verdicts.
+    paths: of ``judge_paths``. Without these nothing is known of paths but the origin. allowed: the list of
+    the neighbour, of ``read_allowed``. ArgumentError: paths are of other verdicts.
 
     >>> from rov import Snapshot, VrpIndex
     >>> from rov.audit import judge
@@ -124,14 +130,23 @@ def unfiltered(
     known = as_optional(in_paths, Reasons, "in_paths") or (None, None)
     aspa = as_optional(paths, PathVerdicts, "paths")
     of = (None, None) if aspa is None else (aspa.ipv4, aspa.ipv6)
-    return Reasons(_of_family(verdicts.ipv4, known[0], of[0]), _of_family(verdicts.ipv6, known[1], of[1]))
+    listed = as_optional(allowed, Snapshot, "allowed")
+    index = None if listed is None else VrpIndex(listed)
+    return Reasons(
+        _of_family(verdicts.ipv4, known[0], of[0], index), _of_family(verdicts.ipv6, known[1], of[1], index)
+    )
 
 
-def _of_family(judged: Judged, in_paths: Flags | None, aspa: npt.NDArray[np.uint32] | None) -> Flags:
+def _of_family(
+    judged: Judged,
+    in_paths: Flags | None,
+    aspa: npt.NDArray[np.uint32] | None,
+    allowed: VrpIndex | None,
+) -> Flags:
     routes = judged.routes
     if any(part is not None and len(part) != len(judged) for part in (in_paths, aspa)):
         raise ArgumentError(f"paths: expected those of the {len(judged)} IPv{judged.family} routes")
-    flags = np.zeros(len(judged), np.uint8) if in_paths is None else in_paths.copy()
+    flags = np.zeros(len(judged), np.uint16) if in_paths is None else in_paths.copy()
     longest = LONGEST_IPV4 if judged.family == 4 else LONGEST_IPV6
     faults = {why: judged.reasons == reason for reason, why in _INVALID.items()}
     faults[Unfiltered.BOGON_PREFIX] = reserved(routes)
@@ -140,19 +155,23 @@ def _of_family(judged: Judged, in_paths: Flags | None, aspa: npt.NDArray[np.uint
     faults[Unfiltered.TOO_SPECIFIC] = routes.lengths > longest
     if aspa is not None:
         faults[Unfiltered.ASPA_INVALID] = aspa[:, AspaState.INVALID] > 0
+    if allowed is not None:
+        faults[Unfiltered.NOT_IN_ALLOWLIST] = allowed.validate_batch(routes.routes) != State.VALID
     for why, rows in faults.items():
-        flags[rows] |= np.uint8(why)
+        flags[rows] |= np.uint16(why)
     return flags
 
 
 def reasons_column(reasons: Reasons) -> pa.Array:
     """The reasons of each route as a list of words.
 
-    >>> reasons_column(Reasons(np.array([0, 33], np.uint8), np.zeros(0, np.uint8))).to_pylist()
+    >>> reasons_column(Reasons(np.array([0, 33], np.uint16), np.zeros(0, np.uint16))).to_pylist()
     [[], ['rpki_invalid_asn', 'too_specific']]
     """
     pyarrow = arrow()
-    words = [[why.label for why in Unfiltered if number & why] for number in range(256)]
+    words = [
+        [why.label for why in Unfiltered if number & why] for number in range(2 * Unfiltered.NOT_IN_ALLOWLIST)
+    ]
     return pyarrow.array(words, pyarrow.list_(pyarrow.string())).take(pyarrow.array(np.concatenate(reasons)))
 
 

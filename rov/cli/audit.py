@@ -36,6 +36,7 @@ from rov.cli.shared import EXIT_FOUND, busy, json_option, json_text, read_index
 from rov.errors import ArgumentError
 from rov.index import VrpIndex
 from rov.reference import read_delegated
+from rov.reference.allowed import read_allowed
 from rov.report import DEFAULT, Subject, document, sections
 from rov.report.html import write_page
 from rov.report.terminal import heading, shown
@@ -57,6 +58,7 @@ STATES = {state.label: state for state in State}
     type=click.Choice([direction.label for direction in Direction]),
     help="Verify the AS paths too, as coming from a provider (downstream) or from others (parses MRT twice).",
 )
+@click.option("--allowed", metavar="FILE", help="What --neighbor may announce: rows of rov filter build.")
 @report_option
 @delegated_option
 @default_routes_option
@@ -79,6 +81,7 @@ def audit(
     output: str | None,
     covering: bool,
     aspa: str | None,
+    allowed: str | None,
     report: str | None,
     delegated: tuple[str, ...],
     default_routes: bool,
@@ -102,6 +105,9 @@ def audit(
         raise click.UsageError("--master: expected --engine spark with it")
     if "unfiltered" in fail_on and neighbor is None:
         raise click.UsageError("--fail-on unfiltered: expected --neighbor AS with it")
+    if allowed and neighbor is None:
+        raise click.UsageError("--allowed: expected --neighbor AS with it")
+    allowlist = read_allowed(allowed, neighbor) if allowed and neighbor is not None else None
     index = read_index(vrps, strict)
     spool = spool_of_command() if aspa or neighbor is not None else None
     at_once = output if not (covering or aspa or neighbor is not None) else None
@@ -122,7 +128,7 @@ def audit(
         subject = Subject(verdicts, ribs, vrps, neighbor, known, default_routes, instant(verdicts), paths)
         if neighbor is not None:
             in_paths = _path_faults(verdicts, ribs, neighbor, spool) if engine == "threads" else None
-            subject = subject._replace(unfiltered=unfiltered(verdicts, in_paths, paths))
+            subject = subject._replace(unfiltered=unfiltered(verdicts, in_paths, paths, allowlist))
         more = {"paths": paths, "neighbor": subject.unfiltered}
         with busy("auditing"):
             answers = sections(subject, (*DEFAULT, *(name for name, given in more.items() if given)))

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import csv
 import datetime
-import io
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any, NamedTuple
-
-import msgspec
 
 from rov._checks import as_paths
 from rov._rows import asn_of
-from rov.errors import ExtraError, ReferenceFileError
-from rov.reference.lines import read_octets
+from rov.errors import ReferenceFileError
+from rov.reference.rows import rows_of_file
 
 MAX_EVENTS = 1 << 24
 """Of all files: a thousand times those of the year 2018."""
 
-PARQUET = b"PAR1"
-
 COLUMNS = ("type", "start", "victim_as", "culprit_as", "country")
 """What is read of an event."""
+
+NEEDED = frozenset({"type", "start"})
 
 
 class Event(NamedTuple):
@@ -56,81 +52,13 @@ def read_events(paths: Iterable[str | os.PathLike[str]]) -> list[Event]:
     found: list[Event] = []
     for name in as_paths(paths):
         before = len(found)
-        for number, row in _rows(name):
+        for number, row in rows_of_file(name, COLUMNS, NEEDED):
             found.append(_event(name, number, row))
             if len(found) > MAX_EVENTS:
                 raise ReferenceFileError(name, f"more than {MAX_EVENTS:,} events", number)
         if len(found) == before:
             raise ReferenceFileError(name, "expected events, found none")
     return found
-
-
-def _rows(name: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    octets = read_octets(name)
-    if octets.startswith(PARQUET):
-        yield from _of_parquet(name, octets)
-        return
-    lines = [line.decode("utf-8", "replace") for line in octets.splitlines()]
-    first = lines[0].strip() if lines else ""
-    if first in ("[", "{") or first.startswith("["):
-        yield from enumerate(_of_document(name, octets), 1)
-    elif first.startswith("{"):
-        yield from _objects(name, lines)
-    else:
-        yield from _of_csv(name, lines)
-
-
-def _of_csv(name: str, lines: list[str]) -> Iterator[tuple[int, dict[str, Any]]]:
-    names = next(csv.reader(lines[:1]), [])
-    if not {"type", "start"} <= {*names}:
-        raise ReferenceFileError(name, "expected CSV with columns type and start, JSON or Parquet", 1)
-    for number, line in enumerate(lines[1:], 2):
-        try:
-            fields = next(csv.reader([line], strict=True), [])
-        except csv.Error as error:
-            raise ReferenceFileError(name, str(error), number) from error
-        if fields:
-            yield number, dict(zip(names, fields, strict=False))
-
-
-def _objects(name: str, lines: list[str]) -> Iterator[tuple[int, dict[str, Any]]]:
-    """JSON lines."""
-    for number, line in enumerate(lines, 1):
-        if line.strip():
-            try:
-                row = msgspec.json.decode(line, type=dict[str, Any])
-            except msgspec.DecodeError as error:
-                raise ReferenceFileError(name, f"expected a JSON object: {error}", number) from error
-            yield number, row
-
-
-class _Answer(msgspec.Struct):
-    rows: list[dict[str, Any]]
-
-
-def _of_document(name: str, octets: bytes) -> list[dict[str, Any]]:
-    """A list of events, as --output FILE.json writes it, or the whole answer of --json."""
-    try:
-        if octets.lstrip().startswith(b"["):
-            return msgspec.json.decode(octets, type=list[dict[str, Any]])
-        return msgspec.json.decode(octets, type=_Answer).rows
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ReferenceFileError(name, f'expected a list of events, or one as "rows": {error}') from error
-
-
-def _of_parquet(name: str, octets: bytes) -> Iterator[tuple[int, dict[str, Any]]]:
-    try:
-        import pyarrow
-        from pyarrow import parquet
-    except ImportError as error:
-        raise ExtraError("Parquet needs pyarrow: pip install 'rovkit[arrow]'") from error
-    try:
-        file = parquet.ParquetFile(io.BytesIO(octets))
-        names = [column for column in COLUMNS if column in file.schema_arrow.names]
-        batches = file.iter_batches(columns=names)
-        yield from enumerate((row for batch in batches for row in batch.to_pylist()), 1)
-    except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise ReferenceFileError(name, f"no sound Parquet: {str(error).splitlines()[0]}") from error
 
 
 def _event(name: str, number: int, row: dict[str, Any]) -> Event:

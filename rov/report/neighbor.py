@@ -23,6 +23,7 @@ MEANING = {
     Unfiltered.TOO_SPECIFIC: "longer than /24, or /48 of IPv6",
     Unfiltered.PATH_TOO_LONG: f"the path has more than {LONGEST_PATH} ASes",
     Unfiltered.ASPA_INVALID: "the path cannot be free of route leaks (--aspa)",
+    Unfiltered.NOT_IN_ALLOWLIST: "not in the list of what it may announce (--allowed)",
 }
 
 
@@ -43,7 +44,7 @@ def neighbor_answer(subject: Subject) -> Answer:
     if subject.unfiltered is None or subject.neighbor is None:
         raise ArgumentError("section neighbor: expected the routes of one (rov.audit.neighbor.unfiltered)")
     counts = {
-        why: [int((part & np.uint8(why) != 0).sum()) for part in subject.unfiltered] for why in Unfiltered
+        why: [int((part & np.uint16(why) != 0).sum()) for part in subject.unfiltered] for why in Unfiltered
     }
     table = unfiltered_table(subject.verdicts, subject.unfiltered)
     rows = table.slice(0, LISTED).to_pylist()

@@ -162,7 +162,7 @@ def test_a_list_as_the_command_writes_it_is_read_again(tmp_path):
     (tmp_path / "x.jsonl").write_text("\n".join(lines) + "\n")
     assert read_events([whole]) == read_events([tmp_path / "x.jsonl"])
     whole.write_text("[\n" + ",\n".join(lines) + "\n")
-    with pytest.raises(ReferenceFileError, match=r'x\.json: expected a list of events, or one as "rows": '):
+    with pytest.raises(ReferenceFileError, match=r'x\.json: expected a list of rows, or one as "rows": '):
         read_events([whole])
 
 
@@ -173,7 +173,7 @@ def test_wrong_usage(tmp_path, capsys):
     assert main(["incidents", "summarize", "/nonexistent"]) == 2
     (tmp_path / "x.csv").write_text("a,b\n1,2\n")
     assert main(["incidents", "summarize", str(tmp_path / "x.csv")]) == 2
-    assert "x.csv: line 1: expected CSV with columns type and start" in capsys.readouterr().err
+    assert "x.csv: line 1: expected CSV with columns start and type" in capsys.readouterr().err
     (tmp_path / "y.csv").write_text("type,start,victim_as\nleak,2018-01-01,x\n")
     assert main(["incidents", "summarize", str(tmp_path / "y.csv"), "--ases", "2018"]) == 2
     assert main(["incidents", "summarize", str(tmp_path / "y.csv")]) == 2
@@ -252,9 +252,9 @@ def test_what_detect_writes_summarize_reads(detect, tmp_path, capsys):
     ("octets", "said"),
     [
         (b"PAR1 and no more", "no sound Parquet: "),
-        (b'{\n"summary": {}\n}', 'expected a list of events, or one as "rows": '),
+        (b'{\n"summary": {}\n}', 'expected a list of rows, or one as "rows": '),
         (b'[{"type": "leak"}]', "line 1: expected a type and a start"),
-        (b"[" * 100_000, "expected a list of events"),
+        (b"[" * 100_000, "expected a list of rows"),
     ],
 )
 def test_events_that_are_none(octets, said, tmp_path):

@@ -169,6 +169,7 @@ INNER = {
     },
     "reference.lines": {"numbered_lines", "octets_in_pieces", "read_octets"},
     "reference.rpsl": {"objects_of", "read_objects"},
+    "reference.rows": {"rows_of_file"},
     "reference.special": {"special_asns"},
 }  # fmt: skip
 """What the modules of a package call of each other, with what those that are asked have checked."""

@@ -70,7 +70,9 @@ def run(files, capsys, *more, rib="rib.mrt"):
 
 
 def test_every_reason_and_nothing_else(files, capsys):
-    assert {why for reasons in EXPECTED.values() for why in reasons} == {why.label for why in Unfiltered}
+    assert {why for reasons in EXPECTED.values() for why in reasons} | {"not_in_allowlist"} == {
+        why.label for why in Unfiltered
+    }
     table = files / "routes.csv"
     words = ["--aspa", "upstream", "--json", "--output", table, "--fail-on", "unfiltered"]
     code, out, err = run(files, capsys, *words)
@@ -85,6 +87,45 @@ def test_every_reason_and_nothing_else(files, capsys):
     assert next(row for row in found["rows"] if row["prefix"] == "1.0.1.0/24")["vrps"] == [
         "1.0.0.0/16-24 AS3333"
     ]
+
+
+@pytest.mark.parametrize("suffix", ["csv", "json", "jsonl.gz", "parquet"])
+def test_what_is_not_in_the_list_that_filter_build_writes(files, capsys, suffix):
+    entries = files / f"entries.{suffix}"
+    words = [
+        "filter",
+        "build",
+        "--customer",
+        f"AS{THEM[1]} AS-X",
+        "--vrps",
+        files / "vrps",
+        "--irr",
+        files / "irr",
+    ]
+    (files / "irr").write_text(
+        "as-set: AS-X\nmembers: AS3333\n\nroute: 5.4.0.0/16\norigin: AS3333\n\n"
+        "route: 1.9.1.0/24\norigin: AS3333\n"
+    )
+    assert cli.main([*map(str, [*words, "--output", entries])]) == 0
+    capsys.readouterr()
+    code, out, err = run(files, capsys, "--allowed", entries, "--json")
+    rows = {row["prefix"]: row["why"] for row in json.loads(out)["sections"]["neighbor"]["rows"]}
+    assert (code, err) == (0, "")
+    # the ROA of 3333, and its route object; that for 1.9.1.0/24 is RPKI-invalid, so not in the list
+    assert {*EXPECTED} - {p for p, why in rows.items() if "not_in_allowlist" in why} == {
+        "1.0.0.0/16",
+        "5.4.0.0/16",
+    }
+    assert rows["1.9.1.0/24"] == ["rpki_invalid_len", "not_in_allowlist"]
+
+
+def test_a_list_of_others_is_refused(files, capsys):
+    (files / "entries.csv").write_text("customer,origin,prefix,le,conflict\n1,1,10.0.0.0/8,8,\n")
+    code, _, err = run(files, capsys, "--allowed", files / "entries.csv")
+    assert (code, f"expected entries of customer AS{THEM[1]}, found none" in err) == (2, True)
+    (files / "entries.csv").write_text(f"customer,origin,prefix,le\n{THEM[1]},1,10.0.0.0/8,33\n")
+    code, _, err = run(files, capsys, "--allowed", files / "entries.csv")
+    assert (code, "entries.csv: line 2: expected origin, prefix and le" in err) == (2, True)
 
 
 def test_what_a_terminal_and_a_page_show(files, capsys):

@@ -105,6 +105,10 @@ nic-hdl: TT1
 e-mail: noc@one.example
 source: RADB
 
+route: 99.0.0.0/16
+origin: AS64511
+source: RADB
+
 route: 18.51.100.0/24
 origin: AS70000
 source: RADB

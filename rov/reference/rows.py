@@ -1,0 +1,101 @@
+"""Rows of tables as the commands write them: CSV with a line of names, JSON, Parquet."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import msgspec
+
+from rov._checks import as_path
+from rov.errors import ExtraError, ReferenceFileError
+from rov.reference.lines import read_octets
+
+PARQUET = b"PAR1"
+
+
+def rows_of_file(
+    path: str | os.PathLike[str], columns: Sequence[str], needed: frozenset[str]
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The rows of a file, each with its line, or its number where a file has no lines; values as they stand.
+
+    CSV and JSON (lines, a list, or the answer of --json, whose ``rows`` they are) may be packed. columns:
+    what is taken of Parquet; needed: what a line of names has to have. ReferenceFileError: it cannot be read,
+    or is none of these. ExtraError: Parquet without pyarrow.
+
+    >>> import tempfile
+    >>> with tempfile.NamedTemporaryFile("w") as file:
+    ...     print("asn,name\\n64496,Example", file=file, flush=True)
+    ...     list(rows_of_file(file.name, ("asn",), frozenset({"asn"})))
+    [(2, {'asn': '64496', 'name': 'Example'})]
+    """
+    name = as_path(path)
+    octets = read_octets(name)
+    if octets.startswith(PARQUET):
+        yield from _of_parquet(name, octets, columns)
+        return
+    lines = [line.decode("utf-8", "replace") for line in octets.splitlines()]
+    first = lines[0].strip() if lines else ""
+    if first.startswith("[") or first == "{":
+        yield from enumerate(_of_document(name, octets), 1)
+    elif first.startswith("{"):
+        yield from _objects(name, lines)
+    else:
+        yield from _of_csv(name, lines, needed)
+
+
+def _of_csv(name: str, lines: list[str], needed: frozenset[str]) -> Iterator[tuple[int, dict[str, Any]]]:
+    names = next(csv.reader(lines[:1]), [])
+    if not needed <= {*names}:
+        named = " and ".join(sorted(needed))
+        raise ReferenceFileError(name, f"expected CSV with columns {named}, JSON or Parquet", 1)
+    for number, line in enumerate(lines[1:], 2):
+        try:
+            fields = next(csv.reader([line], strict=True), [])
+        except csv.Error as error:
+            raise ReferenceFileError(name, str(error), number) from error
+        if fields:
+            yield number, dict(zip(names, fields, strict=False))
+
+
+def _objects(name: str, lines: list[str]) -> Iterator[tuple[int, dict[str, Any]]]:
+    """JSON lines."""
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            try:
+                row = msgspec.json.decode(line, type=dict[str, Any])
+            except msgspec.DecodeError as error:
+                raise ReferenceFileError(name, f"expected a JSON object: {error}", number) from error
+            yield number, row
+
+
+class _Answer(msgspec.Struct):
+    rows: list[dict[str, Any]]
+
+
+def _of_document(name: str, octets: bytes) -> list[dict[str, Any]]:
+    """A list of rows, as --output FILE.json writes it, or the whole answer of --json."""
+    try:
+        if octets.lstrip().startswith(b"["):
+            return msgspec.json.decode(octets, type=list[dict[str, Any]])
+        return msgspec.json.decode(octets, type=_Answer).rows
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ReferenceFileError(name, f'expected a list of rows, or one as "rows": {error}') from error
+
+
+def _of_parquet(name: str, octets: bytes, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, Any]]]:
+    try:
+        import pyarrow
+        from pyarrow import parquet
+    except ImportError as error:
+        raise ExtraError("Parquet needs pyarrow: pip install 'rovkit[arrow]'") from error
+    try:
+        file = parquet.ParquetFile(io.BytesIO(octets))
+        names = [column for column in columns if column in file.schema_arrow.names]
+        batches = file.iter_batches(columns=names)
+        yield from enumerate((row for batch in batches for row in batch.to_pylist()), 1)
+    except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise ReferenceFileError(name, f"no sound Parquet: {str(error).splitlines()[0]}") from error
