@@ -60,8 +60,11 @@ class Archive:
         self._records = self._whole_octets = self._octets = self._number = self._time = 0
         try:
             self._continue()
-        except BaseException:
+        except BaseException as error:
             self.close()
+            if isinstance(error, OSError):
+                reason = error.strerror or str(error)
+                raise ArchiveError(f"{self.directory}: cannot be gone on with: {reason}") from error
             raise
 
     def _continue(self) -> None:

@@ -250,6 +250,15 @@ def test_a_directory_that_cannot_be_used(tmp_path):
         list(History(tmp_path / "none").updates())
 
 
+def test_a_directory_in_which_an_earlier_writer_left_what_cannot_be_removed(tmp_path):
+    fill(tmp_path)
+    (tmp_path / "00000009-1.new").mkdir()
+    with pytest.raises(ArchiveError, match=f"{tmp_path}: cannot be gone on with: Is a directory"):
+        Archive(tmp_path)
+    (tmp_path / "00000009-1.new").rmdir()
+    Archive(tmp_path).close()
+
+
 @pytest.mark.parametrize("at", ["sync", "write"])
 def test_a_full_disk_loses_one_record_and_no_change(tmp_path, monkeypatch, at):
     with Archive(tmp_path) as archive:
