@@ -17,10 +17,10 @@ from rov.audit.neighbor import Reasons, path_faults, reasons_column, unfiltered
 from rov.audit.output import write_table
 from rov.audit.schemas import VERDICTS
 from rov.audit.verdict_file import VerdictFile
+from rov.cli.asked import Asked, dump_options
 from rov.cli.dumps import (
     default_routes_option,
     delegated_option,
-    dump_options,
     engine_options,
     instant,
     judge_dumps,
@@ -73,11 +73,7 @@ STATES = {state.label: state for state in State}
 @engine_options
 @json_option
 def audit(
-    ribs: tuple[str, ...],
-    vrps: str,
-    min_peers: int,
-    neighbor: int | None,
-    strict: bool,
+    asked: Asked,
     output: str | None,
     covering: bool,
     aspa: str | None,
@@ -103,6 +99,7 @@ def audit(
         raise click.UsageError("--aspa: the paths are read here: expected --engine threads")
     if engine != "spark" and master:
         raise click.UsageError("--master: expected --engine spark with it")
+    ribs, vrps, min_peers, neighbor, strict = asked
     if "unfiltered" in fail_on and neighbor is None:
         raise click.UsageError("--fail-on unfiltered: expected --neighbor AS with it")
     if allowed and neighbor is None:
@@ -125,7 +122,9 @@ def audit(
         paths = (
             read_paths(verdicts, ribs, Direction[aspa.upper()], neighbor, spool) if aspa and spool else None
         )
-        subject = Subject(verdicts, ribs, vrps, neighbor, known, default_routes, instant(verdicts), paths)
+        subject = asked.subject(
+            verdicts, delegations=known, default_routes=default_routes, at=instant(verdicts), paths=paths
+        )
         if neighbor is not None:
             in_paths = _path_faults(verdicts, ribs, neighbor, spool) if engine == "threads" else None
             subject = subject._replace(unfiltered=unfiltered(verdicts, in_paths, paths, allowlist))

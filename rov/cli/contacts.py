@@ -10,11 +10,11 @@ import click
 
 from rov.audit.contacts import CONTACTS, contacts_table
 from rov.cli.answers import Reply, answer_about, limit_option
-from rov.cli.dumps import dump_options, output_option, read_verdicts
+from rov.cli.asked import Asked, dump_options
+from rov.cli.dumps import output_option
 from rov.cli.shared import EXIT_FOUND, AsnType, busy, json_option
 from rov.formats.compression import write_file
 from rov.reference.contacts import read_contacts
-from rov.report import Subject
 from rov.report.letters import letters as letters_of
 
 
@@ -35,11 +35,7 @@ from rov.report.letters import letters as letters_of
 @limit_option
 @json_option
 def contacts(
-    ribs: tuple[str, ...],
-    vrps: str,
-    min_peers: int,
-    neighbor: int | None,
-    strict: bool,
+    asked: Asked,
     rpsl: tuple[str, ...],
     peeringdb: str | None,
     asns: tuple[int, ...],
@@ -56,7 +52,7 @@ def contacts(
         raise click.UsageError("expected --rpsl or --peeringdb: where contacts are looked up")
     with busy("reading contacts"):
         known = read_contacts(rpsl, peeringdb)
-    verdicts = read_verdicts(ribs, vrps, min_peers, neighbor, strict)
+    verdicts = asked.verdicts()
     today = datetime.datetime.now(datetime.UTC).date()
     table = contacts_table(verdicts, known, today, asns or None)
     written = 0
@@ -64,7 +60,9 @@ def contacts(
         directory = Path(letters)
         directory.mkdir(parents=True, exist_ok=True)
         with busy("writing letters"):
-            made = letters_of(verdicts, known, ribs=ribs, vrps=vrps, asns=asns or None, templates=templates)
+            made = letters_of(
+                verdicts, known, ribs=asked.ribs, vrps=asked.vrps, asns=asns or None, templates=templates
+            )
             for asn, text in made:
                 write_file(directory / f"AS{asn}.txt", [text.encode()])
                 written += 1
@@ -83,5 +81,5 @@ def contacts(
     ]
     shown = ("asn", "name", "invalid", "contacts", "last_changed", "age_days", "m6", "m8")
     reply = Reply(table, CONTACTS, summary, lines, shown, "no invalid route")
-    answer_about(reply, Subject(verdicts, ribs, vrps, neighbor), **how)
+    answer_about(reply, asked.subject(verdicts), **how)
     return EXIT_FOUND if fail_on and unreachable else 0

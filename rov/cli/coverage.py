@@ -8,20 +8,19 @@ import click
 
 from rov.audit.coverage import By, coverage_table
 from rov.audit.schemas import COVERAGE
+from rov.cli.asked import Asked, dump_options
 from rov.cli.dumps import (
     delegated_option,
-    dump_options,
     give,
     instant,
     limit_option,
     listed,
     output_option,
-    read_verdicts,
     report_option,
 )
 from rov.cli.shared import busy, json_option
 from rov.reference import read_delegated
-from rov.report import Subject, sections
+from rov.report import sections
 from rov.report.blocks import percent
 from rov.report.html import write_page
 
@@ -37,11 +36,7 @@ from rov.report.html import write_page
 @limit_option
 @json_option
 def coverage(
-    ribs: tuple[str, ...],
-    vrps: str,
-    min_peers: int,
-    neighbor: int | None,
-    strict: bool,
+    asked: Asked,
     output: str | None,
     by: By,
     delegated: tuple[str, ...],
@@ -53,8 +48,8 @@ def coverage(
     if by != "as" and not delegated:
         raise click.UsageError(f"--by {by}: expected the registries' files, --delegated FILE")
     known = read_delegated(delegated) if delegated else None
-    verdicts = read_verdicts(ribs, vrps, min_peers, neighbor, strict)
-    subject = Subject(verdicts, ribs, vrps, neighbor, known, at=instant(verdicts))
+    verdicts = asked.verdicts()
+    subject = asked.subject(verdicts, delegations=known, at=instant(verdicts))
     with busy("auditing"):
         table = coverage_table(verdicts, by, known)
     if report:

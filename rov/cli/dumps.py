@@ -23,12 +23,10 @@ from rov.audit.paths import PathVerdicts, judge_paths
 from rov.audit.schemas import Schema
 from rov.cli.shared import (
     QUIET_SECONDS,
-    AsnType,
     busy,
     json_text,
     one_on_stdout,
     read_index,
-    strict_option,
 )
 from rov.engines import spark, threads
 from rov.errors import ArgumentError
@@ -70,27 +68,6 @@ class OutputType(click.ParamType[str]):
         if folder and not os.path.isdir(folder):
             self.fail(f"{name}: there is no directory {folder}")
         return name
-
-
-def dump_options(command: C) -> C:
-    """RIB..., --vrps, --min-peers, --neighbor, --strict: what every audit is asked about."""
-    for option in (
-        strict_option,
-        click.option(
-            "--neighbor", type=AsnType(), metavar="AS", help="Only the routes of peers in this AS (MRT)."
-        ),
-        click.option(
-            "--min-peers",
-            type=click.IntRange(1),
-            default=1,
-            show_default=True,
-            help="Only routes that at least so many peers carry.",
-        ),
-        click.option("--vrps", "vrps", required=True, metavar="FILE", help="The VRPs to validate against."),
-        click.argument("ribs", nargs=-1, required=True, metavar="RIB..."),
-    ):
-        command = option(command)
-    return command
 
 
 ROWS_FILE = OutputType()

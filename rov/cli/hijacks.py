@@ -10,11 +10,11 @@ import click
 from rov.audit.hijacks import HIJACKS, Evidence, hijacks_table
 from rov.audit.invalid_paths import invalid_paths
 from rov.cli.answers import Reply, answer_about, limit_option
-from rov.cli.dumps import dump_options, output_option, read_verdicts, reopened, spool_of_command
+from rov.cli.asked import Asked, dump_options
+from rov.cli.dumps import output_option, reopened, spool_of_command
 from rov.cli.shared import EXIT_FOUND, busy, json_option
 from rov.reference.relations import read_relations
 from rov.reference.rpsl import read_irr
-from rov.report import Subject
 
 
 @click.command()
@@ -29,11 +29,7 @@ from rov.report import Subject
 @limit_option
 @json_option
 def hijacks(
-    ribs: tuple[str, ...],
-    vrps: str,
-    min_peers: int,
-    neighbor: int | None,
-    strict: bool,
+    asked: Asked,
     relations: str | None,
     irr: tuple[str, ...],
     paths: bool,
@@ -46,12 +42,12 @@ def hijacks(
     object, a path through the holder.
     """
     spool = spool_of_command()
-    verdicts = read_verdicts(ribs, vrps, min_peers, neighbor, strict, spool if paths else None)
+    verdicts = asked.verdicts(spool if paths else None)
     with busy("reading evidence"):
         evidence = Evidence(read_relations(relations) if relations else None, read_irr(irr) if irr else None)
     if paths:
-        with reopened(ribs, "--paths", spool) as dumps:
-            evidence = evidence._replace(paths=invalid_paths(dumps, verdicts, neighbor))
+        with reopened(asked.ribs, "--paths", spool) as dumps:
+            evidence = evidence._replace(paths=invalid_paths(dumps, verdicts, asked.neighbor))
     with busy("looking for hijacks"):
         table = hijacks_table(verdicts, evidence)
     cleared = Counter(word for words in table["cleared"].to_pylist() for word in words)
@@ -75,6 +71,6 @@ def hijacks(
         "cleared",
     )
     reply = Reply(table, HIJACKS, summary, lines, shown, "no candidate")
-    answer_about(reply, Subject(verdicts, ribs, vrps, neighbor), **how)
+    answer_about(reply, asked.subject(verdicts), **how)
     scores = table["score"].to_pylist()
     return EXIT_FOUND if fail_on and any(score >= fail_on for score in scores) else 0

@@ -8,19 +8,17 @@ import click
 
 from rov.audit import Impact, impact_table
 from rov.audit.schemas import IMPACT
+from rov.cli.asked import Asked, dump_options
 from rov.cli.dumps import (
     asn_text,
     default_routes_option,
-    dump_options,
     give,
     instant,
     limit_option,
     listed,
     output_option,
-    read_verdicts,
 )
 from rov.cli.shared import EXIT_FOUND, busy, json_option
-from rov.report import Subject
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -37,11 +35,7 @@ CLASSES = [kind.label for kind in Impact]
 @limit_option
 @json_option
 def impact(
-    ribs: tuple[str, ...],
-    vrps: str,
-    min_peers: int,
-    neighbor: int | None,
-    strict: bool,
+    asked: Asked,
     output: str | None,
     default_routes: bool,
     classes: tuple[str, ...],
@@ -53,8 +47,8 @@ def impact(
 
     The table that --output writes has, of each invalid route, its class, what takes over, and the VRPs.
     """
-    verdicts = read_verdicts(ribs, vrps, min_peers, neighbor, strict)
-    subject = Subject(verdicts, ribs, vrps, neighbor, None, default_routes, instant(verdicts))
+    verdicts = asked.verdicts()
+    subject = asked.subject(verdicts, default_routes=default_routes, at=instant(verdicts))
     with busy("auditing"):
         table = impact_table(verdicts, default_routes=default_routes)
     found = set(table["class"].unique().to_pylist())

@@ -11,6 +11,7 @@ from rich.text import Text
 from rov.audit import judge
 from rov.audit.irr import IRR_MATRIX, IRR_OBJECTS, irr_matrix, irr_objects_table
 from rov.cli.answers import Reply, answer, limit_option, table_grid
+from rov.cli.asked import min_peers_option, vrps_option
 from rov.cli.dumps import output_option, read_verdicts
 from rov.cli.shared import EXIT_FOUND, busy, json_option, read_index, strict_option
 from rov.reference.rpsl import read_irr
@@ -21,20 +22,14 @@ from rov.rib import RouteColumns, RouteTable
 
 @click.command("irr")
 @click.argument("ribs", nargs=-1, metavar="[RIB...]")
-@click.option("--vrps", required=True, metavar="FILE", help="The VRPs to validate against.")
+@vrps_option
 @click.option(
     "--irr", multiple=True, required=True, metavar="FILE", help="RPSL dumps, packed or not; repeatable."
 )
 @click.option(
     "--source", multiple=True, metavar="NAME", help="List objects of this source only, such as RADB."
 )
-@click.option(
-    "--min-peers",
-    type=click.IntRange(1),
-    default=1,
-    show_default=True,
-    help="Only routes that at least so many peers carry.",
-)
+@min_peers_option
 @strict_option
 @click.option(
     "--fail-on", type=click.Choice(["object", "seen"]), help="Exit with 1 if there is one; if one is seen."

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, NamedTuple
 
 import click
 
@@ -12,6 +11,7 @@ from rov.audit.ixp import VERIFY, Community, Passed, as_community, passed_on, ve
 from rov.audit.ixp_members import MEMBERS, letter, member_fixes, members_table
 from rov.audit.verdicts import Verdicts
 from rov.cli.answers import Reply, answer, count_lines, counted, limit_option, table_grid
+from rov.cli.asked import Command, as_one, vrps_option
 from rov.cli.dumps import output_option, read_verdicts, reopened, spool_of_command
 from rov.cli.shared import EXIT_FOUND, PrefixType, busy, json_option, strict_option
 from rov.errors import ArgumentError
@@ -21,8 +21,6 @@ from rov.reference.participants import read_asns
 from rov.report import Subject
 from rov.report.terminal import heading
 from rov.types import Prefix, State
-
-C = TypeVar("C", bound=Callable[..., Any])
 
 MEMBERS_SHOWN = ("asn", "name", "sessions", "routes", "valid", "invalid", "invalid_expected", "not_found")
 
@@ -39,9 +37,32 @@ class _CommunityType(click.ParamType[Community]):
             self.fail(str(error))
 
 
-def server_options(command: C) -> C:
-    """RIB..., --vrps, --members, --expected-invalid-community, --peering-lan, --strict."""
+class _Server(NamedTuple):
+    """What a route server is verified by: its dumps, the VRPs, the export, marks and LANs."""
+
+    ribs: tuple[str, ...]
+    vrps: str
+    path: str | None
+    expected: tuple[Community, ...]
+    lans: tuple[Prefix, ...]
+    strict: bool
+
+    def read(self) -> tuple[Exchange | None, Verdicts, Passed]:
+        """The export, the verdicts on the routes, and what of them was passed on."""
+        exchange = read_members(self.path) if self.path else None
+        spool = spool_of_command()
+        verdicts = read_verdicts(self.ribs, self.vrps, 1, None, self.strict, spool)
+        every = tuple(dict.fromkeys([*self.lans, *(exchange.lans if exchange else ())]))
+        known = exchange.asns() if exchange else None
+        with reopened(self.ribs, "rov ixp", spool) as dumps:
+            passed = passed_on(verdicts, dumps, expected=self.expected, lans=every, members=known)
+        return exchange, verdicts, passed
+
+
+def server_options(command: Command) -> Command:
+    """RIB..., --vrps, --members, --expected-invalid-community, --peering-lan, --strict, as ``server``."""
     for option in (
+        as_one(_Server, "server"),
         strict_option,
         click.option(
             "--peering-lan",
@@ -60,7 +81,7 @@ def server_options(command: C) -> C:
             help="Marks invalid routes that are passed on knowingly: 64500:1 or 64500:1:2. Repeatable.",
         ),
         click.option("--members", "path", metavar="FILE", help="The exchange's IX-F member export (JSON)."),
-        click.option("--vrps", "vrps", required=True, metavar="FILE", help="The VRPs to validate against."),
+        vrps_option,
         click.argument("ribs", nargs=-1, required=True, metavar="RIB..."),
     ):
         command = option(command)
@@ -86,12 +107,7 @@ def ixp_group() -> None:
 @limit_option
 @json_option
 def verify(
-    ribs: tuple[str, ...],
-    vrps: str,
-    path: str | None,
-    expected: tuple[Community, ...],
-    lans: tuple[Prefix, ...],
-    strict: bool,
+    server: _Server,
     fail_on: tuple[str, ...],
     **how: Any,
 ) -> int:
@@ -99,8 +115,7 @@ def verify(
 
     RIB is its table as MRT, or the JSON of its looking glass (Alice-LG, Bird's Eye, birdwatcher).
     """
-    exchange = read_members(path) if path else None
-    verdicts, passed = _read(ribs, vrps, exchange, expected, lans, strict)
+    exchange, verdicts, passed = server.read()
     with busy("verifying"):
         table = verify_table(passed, exchange.names() if exchange else None)
         members = members_table(passed, exchange)
@@ -120,16 +135,16 @@ def verify(
         f"{len(verdicts):,} routes of {summary['sessions']:,} sessions, of which "
         f"{verdicts.count(State.INVALID):,} are invalid",
         f"{counts['invalid']:,} entries passed on unmarked, by {_count(members, 'invalid'):,} members",
-        f"{counts['invalid_expected']:,} entries marked as expected{_named(expected)}",
+        f"{counts['invalid_expected']:,} entries marked as expected{_named(server.expected)}",
         *(block["advice"] for block in blocks),
         "NOT verified: invalid routes were passed on" if unmarked else "verified: no invalid route unmarked",
     ]
     if summary["not_listed"]:
         lines.append(f"{summary['not_listed']:,} entries are counted by route only: too many to list")
-    subject = Subject(verdicts, ribs, vrps)
+    subject = Subject(verdicts, server.ribs, server.vrps)
     facts = {
         **subject.facts(),
-        "expected_invalid_communities": [":".join(map(str, community)) for community in expected],
+        "expected_invalid_communities": [":".join(map(str, community)) for community in server.expected],
         "peering_lans": blocks,
         "members_schema": MEMBERS.name,
         "members": members.to_pylist(),
@@ -157,20 +172,14 @@ def verify(
 @limit_option
 @json_option
 def members_command(
-    ribs: tuple[str, ...],
-    vrps: str,
-    path: str | None,
-    expected: tuple[Community, ...],
-    lans: tuple[Prefix, ...],
-    strict: bool,
+    server: _Server,
     manrs: str | None,
     letters: str | None,
     **how: Any,
 ) -> int:
     """A card for each member of an exchange: its routes by state, its score, what mends most of them."""
-    exchange = read_members(path) if path else None
     known = read_asns(manrs) if manrs else None
-    verdicts, passed = _read(ribs, vrps, exchange, expected, lans, strict)
+    exchange, verdicts, passed = server.read()
     with busy("scoring"):
         table = members_table(passed, exchange, manrs=known)
     written = _write_letters(letters, passed, exchange) if letters else 0
@@ -188,26 +197,10 @@ def members_command(
         lines.append(f"{written:,} letters in {letters}")
     shown = ["asn", "name", "routes", "valid", "invalid", "not_found", "m7rpki", "severity"]
     shown += ["manrs_member"] if known is not None else []
-    subject = Subject(verdicts, ribs, vrps)
+    subject = Subject(verdicts, server.ribs, server.vrps)
     reply = Reply(table, MEMBERS, summary, lines, [*shown, "top_fix"], "no member")
     answer(reply, subject.facts(), heading(subject), **how)
     return 0
-
-
-def _read(
-    ribs: tuple[str, ...],
-    vrps: str,
-    exchange: Exchange | None,
-    expected: tuple[Community, ...],
-    lans: tuple[Prefix, ...],
-    strict: bool,
-) -> tuple[Verdicts, Passed]:
-    spool = spool_of_command()
-    verdicts = read_verdicts(ribs, vrps, 1, None, strict, spool)
-    every = tuple(dict.fromkeys([*lans, *(exchange.lans if exchange else ())]))
-    with reopened(ribs, "rov ixp", spool) as dumps:
-        known = exchange.asns() if exchange else None
-        return verdicts, passed_on(verdicts, dumps, expected=expected, lans=every, members=known)
 
 
 def _count(members: Any, column: str) -> int:

@@ -9,9 +9,9 @@ import click
 from rov.audit.invalid_paths import invalid_paths
 from rov.audit.leaks import AS_LEAKS, PEER_LEAKS, as_leaks_table, peer_leaks_table
 from rov.cli.answers import Reply, answer_about, limit_option
-from rov.cli.dumps import dump_options, output_option, read_verdicts, reopened, spool_of_command
+from rov.cli.asked import Asked, dump_options
+from rov.cli.dumps import output_option, reopened, spool_of_command
 from rov.cli.shared import json_option
-from rov.report import Subject
 from rov.types import State
 
 
@@ -28,17 +28,13 @@ from rov.types import State
 @limit_option
 @json_option
 def leaks(
-    ribs: tuple[str, ...],
-    vrps: str,
-    min_peers: int,
-    neighbor: int | None,
-    strict: bool,
+    asked: Asked,
     by: str,
     **how: Any,
 ) -> int:
     """Tell who passed invalid routes on, and so does not drop them. The dumps must be MRT."""
     spool = spool_of_command()
-    verdicts = read_verdicts(ribs, vrps, min_peers, neighbor, strict, spool if by == "as" else None)
+    verdicts = asked.verdicts(spool if by == "as" else None)
     invalid = verdicts.count(State.INVALID)
     summary: dict[str, Any] = {"routes": len(verdicts), "invalid": invalid}
     lines = [f"{invalid:,} of {len(verdicts):,} routes are invalid"]
@@ -46,11 +42,11 @@ def leaks(
         table, schema = peer_leaks_table(verdicts), PEER_LEAKS
         lines.append(f"{table.num_rows:,} peers carry routes")
     else:
-        with reopened(ribs, "--by as", spool) as dumps:
-            seen = invalid_paths(dumps, verdicts, neighbor)
+        with reopened(asked.ribs, "--by as", spool) as dumps:
+            seen = invalid_paths(dumps, verdicts, asked.neighbor)
         table, schema = as_leaks_table(verdicts, seen), AS_LEAKS
         summary["with_paths"] = len(seen)
         lines.append(f"{table.num_rows:,} ASes passed on {len(seen):,} of them")
     reply = Reply(table, schema, summary, lines, table.column_names, "nobody passed any on")
-    answer_about(reply, Subject(verdicts, ribs, vrps, neighbor), **how)
+    answer_about(reply, asked.subject(verdicts), **how)
     return 0

@@ -9,9 +9,9 @@ import click
 from rov.audit import Verdicts
 from rov.audit.hygiene import Fault, hygiene_table
 from rov.audit.schemas import HYGIENE
-from rov.cli.dumps import dump_options, give, instant, limit_option, listed, output_option, read_verdicts
+from rov.cli.asked import Asked, dump_options
+from rov.cli.dumps import give, instant, limit_option, listed, output_option
 from rov.cli.shared import EXIT_FOUND, AsnType, busy, json_option
-from rov.report import Subject
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -31,11 +31,7 @@ HOUR = 3600
 @limit_option
 @json_option
 def lint(
-    ribs: tuple[str, ...],
-    vrps: str,
-    min_peers: int,
-    neighbor: int | None,
-    strict: bool,
+    asked: Asked,
     output: str | None,
     asns: tuple[int, ...],
     faults: tuple[str, ...],
@@ -49,8 +45,8 @@ def lint(
     The rows are those with a fault, or with the faults and of the ASes asked for. VRPs of a family that the
     dumps have no routes of are left out.
     """
-    verdicts = read_verdicts(ribs, vrps, min_peers, neighbor, strict)
-    subject = Subject(verdicts, ribs, vrps, neighbor, at=instant(verdicts))
+    verdicts = asked.verdicts()
+    subject = asked.subject(verdicts, at=instant(verdicts))
     with busy("auditing"):
         table = hygiene_table(verdicts, now=subject.at, soon=soon * HOUR)
         table = _chosen(_of_families(table, verdicts), asns, faults)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 import msgspec
@@ -12,24 +11,31 @@ from rov._rows import asn_of
 from rov.audit.manrs import FRAMEWORK, MANRS, Match, Thresholds, manrs_table
 from rov.audit.participants import PARTICIPANTS, participants_table
 from rov.cli.answers import Reply, answer, count_lines, counted, limit_option
-from rov.cli.dumps import dump_options, output_option, read_verdicts
+from rov.cli.asked import Asked, Command, as_one, dump_options
+from rov.cli.dumps import output_option
 from rov.cli.shared import EXIT_FOUND, busy, json_option
 from rov.errors import ReferenceFileError
 from rov.reference.lines import numbered_lines, read_octets
 from rov.reference.participants import read_participants
 from rov.reference.rpsl import Irr, read_irr
-from rov.report import Subject
 from rov.report.terminal import heading
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-C = TypeVar("C", bound=Callable[..., Any])
+
+class _Scoring(NamedTuple):
+    """How to score, as the options have it."""
+
+    irr: tuple[str, ...]
+    match: Match
+    thresholds: str | None
 
 
-def scoring_options(command: C) -> C:
-    """--irr, --irr-match, --thresholds, --fail-on: how to score."""
+def scoring_options(command: Command) -> Command:
+    """--irr, --irr-match, --thresholds as ``scoring``; --fail-on."""
     for option in (
+        as_one(_Scoring, "scoring"),
         click.option(
             "--fail-on",
             type=click.Choice(["lagging", "aspiring"]),
@@ -60,11 +66,11 @@ class _Settings(NamedTuple):
     limits: Thresholds
 
     @classmethod
-    def of(cls, irr: tuple[str, ...], match: Match, thresholds: str | None) -> _Settings:
+    def of(cls, scoring: _Scoring) -> _Settings:
         """From the options."""
-        limits = _thresholds(thresholds)
+        limits = _thresholds(scoring.thresholds)
         with busy("reading IRRs"):
-            return cls(read_irr(irr) if irr else None, match, limits)
+            return cls(read_irr(scoring.irr) if scoring.irr else None, scoring.match, limits)
 
     def facts(self) -> dict[str, Any]:
         """What the scores rest on, as plain values."""
@@ -98,27 +104,21 @@ def manrs_group() -> None:
 @limit_option
 @json_option
 def score(
-    ribs: tuple[str, ...],
-    vrps: str,
-    min_peers: int,
-    neighbor: int | None,
-    strict: bool,
+    asked: Asked,
     path: str,
-    irr: tuple[str, ...],
-    match: Match,
-    thresholds: str | None,
+    scoring: _Scoring,
     fail_on: str | None,
     **how: Any,
 ) -> int:
     """Score ASes: M7RPKI (routes with a ROA), M7IRR (routes in an IRR), M6 and M8 (policy, contact)."""
-    asns, settings = _asns(path), _Settings.of(irr, match, thresholds)
-    verdicts = read_verdicts(ribs, vrps, min_peers, neighbor, strict)
-    table = manrs_table(verdicts, asns, irr=settings.irr, match=match, thresholds=settings.limits)
+    asns, settings = _asns(path), _Settings.of(scoring)
+    verdicts = asked.verdicts()
+    table = manrs_table(verdicts, asns, irr=settings.irr, match=settings.match, thresholds=settings.limits)
     counts = dict(counted(table["severity"]))
     shown = ["asn", "announced", "valid", "invalid_asn", "invalid_len", "notfound", "m7rpki", "severity"]
     if settings.irr is not None:
         shown += ["m7irr", "severity_irr", "m6", "m8"]
-    subject = Subject(verdicts, ribs, vrps, neighbor)
+    subject = asked.subject(verdicts)
     lines = [settings.line(), *count_lines(counts)]
     reply = Reply(table, MANRS, counts, lines, shown, "no AS")
     answer(reply, {**subject.facts(), **settings.facts()}, heading(subject), **how)
@@ -139,23 +139,19 @@ def score(
 @limit_option
 @json_option
 def table_command(
-    ribs: tuple[str, ...],
-    vrps: str,
-    min_peers: int,
-    neighbor: int | None,
-    strict: bool,
+    asked: Asked,
     path: str,
-    irr: tuple[str, ...],
-    match: Match,
-    thresholds: str | None,
+    scoring: _Scoring,
     fail_on: str | None,
     **how: Any,
 ) -> int:
     """Put our scores of participants beside those that MANRS publishes; the largest differences first."""
-    known, settings = read_participants(path), _Settings.of(irr, match, thresholds)
-    verdicts = read_verdicts(ribs, vrps, min_peers, neighbor, strict)
+    known, settings = read_participants(path), _Settings.of(scoring)
+    verdicts = asked.verdicts()
     with busy("scoring"):
-        table = participants_table(verdicts, known, irr=settings.irr, match=match, thresholds=settings.limits)
+        table = participants_table(
+            verdicts, known, irr=settings.irr, match=settings.match, thresholds=settings.limits
+        )
     counts = dict(counted(table["severity"]))
     compared = {what: table[f"difference_{what}"].drop_null() for what in ("rpki", "irr")}
     summary: dict[str, Any] = {"participants": len(known), "severities": counts}
@@ -170,7 +166,7 @@ def table_command(
     shown = ["name", "areas", "asns", "announced", "m7rpki", "published_rpki", "difference_rpki", "severity"]
     if settings.irr is not None:
         shown += ["m7irr", "published_irr", "difference_irr", "severity_irr"]
-    subject = Subject(verdicts, ribs, vrps, neighbor)
+    subject = asked.subject(verdicts)
     facts = {**subject.facts(), **settings.facts(), "participants": path}
     reply = Reply(table, PARTICIPANTS, summary, lines, shown, "no participant")
     answer(reply, facts, heading(subject), **how)

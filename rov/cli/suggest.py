@@ -9,10 +9,9 @@ import numpy as np
 
 from rov.audit.suggest import SUGGEST, krill_lines, slurm_json, suggest, suggest_table
 from rov.cli.answers import Reply, answer_about, limit_option
-from rov.cli.dumps import dump_options, read_verdicts
+from rov.cli.asked import Asked, dump_options
 from rov.cli.forms import check_form, form_options, write_text
 from rov.cli.shared import EXIT_FOUND, AsnType, PrefixType, busy, json_option
-from rov.report import Subject
 from rov.types import Prefix
 
 FORMATS = {"slurm": slurm_json, "krill": krill_lines}
@@ -31,11 +30,7 @@ FORMATS = {"slurm": slurm_json, "krill": krill_lines}
 @limit_option
 @json_option
 def suggest_command(
-    ribs: tuple[str, ...],
-    vrps: str,
-    min_peers: int,
-    neighbor: int | None,
-    strict: bool,
+    asked: Asked,
     asns: tuple[int, ...],
     within: tuple[Prefix, ...],
     form: str | None,
@@ -50,7 +45,7 @@ def suggest_command(
     if not asns and not within:
         raise click.UsageError("expected --asn or --prefix: whose routes are to be made valid")
     check_form(form, how)
-    verdicts = read_verdicts(ribs, vrps, min_peers, neighbor, strict)
+    verdicts = asked.verdicts()
     with busy("looking for suggestions"):
         found = suggest(verdicts, asns=asns or None, within=within or None)
         table = suggest_table(found)
@@ -68,6 +63,6 @@ def suggest_command(
         write_text(FORMATS[form](found), how["output"])
         click.echo(f"rov: {total - safe:,} of {total:,} suggestions are not safe and left out", err=True)
     else:
-        answer_about(reply, Subject(verdicts, ribs, vrps, neighbor), **how)
+        answer_about(reply, asked.subject(verdicts), **how)
     met = {"missing": total, "unsafe": total - safe}
     return EXIT_FOUND if any(met[name] for name in fail_on) else 0

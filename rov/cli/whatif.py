@@ -11,10 +11,10 @@ from rov import slurm as slurm_files
 from rov._rows import asn_of
 from rov.audit.whatif import WHATIF, Change, change, whatif_table
 from rov.cli.answers import Reply, answer_about, limit_option
-from rov.cli.dumps import dump_options, output_option, read_verdicts
+from rov.cli.asked import Asked, dump_options
+from rov.cli.dumps import output_option
 from rov.cli.shared import EXIT_FOUND, busy, json_option
 from rov.errors import PrefixError
-from rov.report import Subject
 from rov.snapshot import Snapshot
 from rov.types import Prefix, State, Vrp
 
@@ -54,11 +54,7 @@ class VrpType(click.ParamType[Vrp]):
 @limit_option
 @json_option
 def whatif(
-    ribs: tuple[str, ...],
-    vrps: str,
-    min_peers: int,
-    neighbor: int | None,
-    strict: bool,
+    asked: Asked,
     added: tuple[Vrp, ...],
     removed: tuple[Vrp, ...],
     slurms: tuple[str, ...],
@@ -72,7 +68,7 @@ def whatif(
     """
     if not (added or removed or slurms):
         raise click.UsageError("expected --add, --remove or --slurm")
-    verdicts = read_verdicts(ribs, vrps, min_peers, neighbor, strict)
+    verdicts = asked.verdicts()
     after = _after(verdicts.index.snapshot, added, removed, slurms)
     with busy("validating again"):
         changed = change(verdicts, after)
@@ -84,7 +80,7 @@ def whatif(
     summary = {"vrps_before": len(verdicts.index), "vrps_after": len(after), **counts, "classes": dict(kinds)}
     shown = ("prefix", "origin", "before", "after", "reason", "peers", "class", "causes")
     reply = Reply(table, WHATIF, summary, lines, shown, "no route changes its state")
-    answer_about(reply, Subject(verdicts, ribs, vrps, neighbor), **how)
+    answer_about(reply, asked.subject(verdicts), **how)
     return EXIT_FOUND if _found(changed, kinds) & set(fail_on) else 0
 
 
