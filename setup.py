@@ -32,9 +32,13 @@ if SANITIZE:
     compile_args = ["-O1", "-g1", *flags]
     link_args = flags
 
+# What Cython needs for memoryviews stands in one module, which it writes itself: in each, it would take two
+# thirds of the time to compile and of the size.
+SHARED = "rov._cyutility"
+sources = {f"rov.{source.stem}": str(source) for source in sorted(Path("rov").glob("*.pyx"))}
 extensions = [
-    Extension(f"rov.{source.stem}", [str(source)], extra_compile_args=compile_args, extra_link_args=link_args)
-    for source in sorted(Path("rov").glob("*.pyx"))
+    Extension(name, [source], extra_compile_args=compile_args, extra_link_args=link_args)
+    for name, source in {**sources, SHARED: "rov/_cyutility.c"}.items()
 ]
 if SANITIZE:
     [fuzzed] = [extension for extension in extensions if extension.name == "rov._mrt"]
@@ -43,6 +47,12 @@ if SANITIZE:
 
 jobs = os.cpu_count() or 1
 setup(
-    ext_modules=cythonize(extensions, compiler_directives=DIRECTIVES, force=DEBUG, nthreads=jobs),
+    ext_modules=cythonize(
+        extensions,
+        compiler_directives=DIRECTIVES,
+        force=DEBUG,
+        nthreads=jobs,
+        shared_utility_qualified_name=SHARED,
+    ),
     options={"build_ext": {"parallel": jobs}},
 )
