@@ -14,10 +14,13 @@ import numpy.typing as npt
 from rov._checks import MAX_INT64, as_int, as_kind
 from rov._nesting import count_upto, cover_max, first_gap, ranges
 from rov._prefix import format_ipv4, format_ipv6
+from rov.audit.bogons import reserved
 from rov.audit.nesting import Sorted, words
 from rov.audit.tables import arrow, prefix_column
 from rov.audit.verdicts import Judged, Verdicts
 from rov.columns import NO_EXPIRY, VrpColumns
+from rov.reference.special import special_asns
+from rov.rib import RouteColumns
 from rov.types import Family, State
 
 if TYPE_CHECKING:
@@ -35,7 +38,8 @@ class Fault(IntFlag):
     MINIMAL: every prefix that it allows is announced by its AS. LOOSE: max_length allows prefixes that are
     not. UNUSED: it makes no route valid. DISALLOWING: unused, and it covers invalid routes. REDUNDANT:
     another VRP of its AS covers it and allows as much. AS0: for AS 0. AS0_ANNOUNCED: for AS 0, and routes
-    lie under it. TOO_SPECIFIC: longer than /24 or /48. EXPIRES_SOON: within the time asked for.
+    lie under it. TOO_SPECIFIC: longer than /24 or /48. EXPIRES_SOON: within the time asked for. BOGON: not
+    for AS 0, and its prefix or its AS is reserved or not assigned by IANA.
     """
 
     MINIMAL = 1
@@ -47,6 +51,7 @@ class Fault(IntFlag):
     AS0_ANNOUNCED = 64
     TOO_SPECIFIC = 128
     EXPIRES_SOON = 256
+    BOGON = 512
 
 
 class Checked(NamedTuple):
@@ -90,11 +95,11 @@ def check_vrps(verdicts: Verdicts, *, now: int | None = None, soon: int = DAY) -
     >>> from rov import Prefix, Snapshot, VrpIndex, Vrp
     >>> from rov.audit.verdicts import judge
     >>> from rov.rib import RouteColumns, RouteTable
-    >>> index = VrpIndex(Snapshot.from_vrps([Vrp(Prefix.parse("0.0.0.0/8"), 9, 64496)]))
-    >>> table = RouteTable(RouteColumns(4, [0], [8], [64496], [1]), RouteColumns.empty(6))
+    >>> index = VrpIndex(Snapshot.from_vrps([Vrp(Prefix.parse("5.0.0.0/8"), 9, 13335)]))
+    >>> table = RouteTable(RouteColumns(4, [5 << 24], [8], [13335], [1]), RouteColumns.empty(6))
     >>> checked, _ = check_vrps(judge(table, index))
     >>> Fault(checked.faults[0]), checked.exposed
-    (<Fault.LOOSE: 2>, ['0.0.0.0/9'])
+    (<Fault.LOOSE: 2>, ['5.0.0.0/9'])
     """
     as_kind(verdicts, Verdicts, "verdicts")
     soon = as_int(soon, "soon")
@@ -127,6 +132,7 @@ def _check(vrps: VrpColumns, judged: Judged, now: int | None, soon: int) -> Chec
         Fault.REDUNDANT: ~as0 & _redundant(vrps, high, low),
         Fault.AS0: as0,
         Fault.AS0_ANNOUNCED: as0 & (covered > 0),
+        Fault.BOGON: ~as0 & (reserved(_as_routes(vrps)) | special_asns(vrps.asn)),
         Fault.TOO_SPECIFIC: vrps.length > TOO_SPECIFIC[vrps.family],
     }
     if now is not None:
@@ -139,6 +145,11 @@ def _check(vrps: VrpColumns, judged: Judged, now: int | None, soon: int) -> Chec
     )
     exposed = _exposed(vrps, np.flatnonzero(loose), by_origin)
     return Checked(vrps, faults, allowed, announced, invalid, exposed)
+
+
+def _as_routes(vrps: VrpColumns) -> RouteColumns:
+    """The prefixes, as routes that nobody carries."""
+    return RouteColumns(vrps.family, vrps.address, vrps.length, vrps.asn, np.zeros(len(vrps), np.uint32))
 
 
 def _under(judged: Judged, high: Any, low: Any, lengths: Any) -> tuple[Any, Any]:

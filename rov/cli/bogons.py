@@ -15,6 +15,7 @@ from rov.cli.dumps import output_option, read_dumps, reopened, spool_of_command
 from rov.cli.shared import EXIT_FOUND, busy, json_option
 from rov.reference import read_delegated
 from rov.reference.special import VERSION
+from rov.report.subject import called
 
 LEVELS = ("full", "administrative")
 
@@ -59,13 +60,13 @@ def bogons_command(
     counts = Counter(zip(found["level"].to_pylist(), found["what"].to_pylist(), strict=True))
     summary = {f"{level}_{what}": counts[level, what] for level in LEVELS for what in looked_at}
     lines = [
-        f"{counts[level, what]:,} routes with a {level} bogon as {what}"
+        f"{counts[level, what]:,} routes whose {what} is a bogon: {level}"
         for level in (LEVELS if known else LEVELS[:1])
         for what in looked_at
     ]
     facts = {"ribs": list(ribs), "min_peers": min_peers, "routes": len(table), "registries": VERSION}
     head = [
-        Text(f"{', '.join(ribs)} against the IANA registries of {VERSION}", style="bold"),
+        Text(f"{called(ribs)} against the IANA registries of {VERSION}", style="bold"),
         Text(f"{len(table):,} routes of at least {min_peers} peers (min_peers {min_peers})"),
     ]
     shown: tuple[str, ...] = ("prefix", "origin", "peers", "what", "level", "block", "purpose", "source")

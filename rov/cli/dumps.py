@@ -67,6 +67,8 @@ class OutputType(click.ParamType[str]):
         folder = os.path.dirname(name)
         if folder and not os.path.isdir(folder):
             self.fail(f"{name}: there is no directory {folder}")
+        if os.path.isdir(name):
+            self.fail(f"{name}: expected a file, found a directory")
         return name
 
 
@@ -81,7 +83,8 @@ def output_option(what: str, kind: OutputType = ROWS_FILE) -> Callable[[C], C]:
 
 def report_option(command: C) -> C:
     """--report FILE: what is asked, as a page."""
-    return click.option("--report", metavar="FILE", help="Write the report as one HTML page.")(command)
+    explained = "Write the report as one HTML page."
+    return click.option("--report", type=OutputType(rows=False), metavar="FILE", help=explained)(command)
 
 
 def delegated_option(command: C) -> C:

@@ -16,6 +16,7 @@ from rov.cli.dumps import output_option, read_verdicts
 from rov.cli.shared import EXIT_FOUND, busy, json_option, read_index, strict_option
 from rov.reference.rpsl import read_irr
 from rov.report import Subject
+from rov.report.subject import called
 from rov.report.terminal import heading
 from rov.rib import RouteColumns, RouteTable
 
@@ -90,7 +91,7 @@ def irr_command(
         "matrix": matrix.to_pylist() if ribs else None,
     }
     shown = ("prefix", "origin", "reason", "source", "maintainer", "peers", "vrps")
-    head = heading(subject) if ribs else [Text(f"{', '.join(irr)} against {vrps}", style="bold")]
+    head = heading(subject) if ribs else [Text(f"{called(irr)} against {called([vrps])}", style="bold")]
     answer(
         Reply(table, IRR_OBJECTS, summary, lines, shown, "no object to delete", more),
         facts,

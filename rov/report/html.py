@@ -12,7 +12,7 @@ from rov._templates import environment
 from rov.formats.compression import write_file
 from rov.report.blocks import NUMBER, Answer
 from rov.report.charts import SLIM, WIDTH, drawn
-from rov.report.subject import Subject
+from rov.report.subject import Subject, called
 
 
 def page(subject: Subject, answers: Mapping[str, Answer]) -> str:
@@ -28,7 +28,10 @@ def page(subject: Subject, answers: Mapping[str, Answer]) -> str:
     environment = _environment()
     # a style sheet of our own, into which nothing is put
     environment.globals["style"] = environment.filters["safe"](_file("style.css"))
-    text: str = environment.from_string(_file("page.html")).render(facts=subject.facts(), answers=answers)
+    named = {"ribs": called(subject.ribs), "vrps": called([subject.vrps])}
+    text: str = environment.from_string(_file("page.html")).render(
+        facts=subject.facts(), named=named, answers=answers
+    )
     return text
 
 

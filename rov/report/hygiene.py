@@ -23,6 +23,7 @@ _MEANING = {
     Fault.AS0_ANNOUNCED: "says that the prefix must not be announced, but it is",
     Fault.TOO_SPECIFIC: "longer than /24 or /48: most networks do not take such routes",
     Fault.EXPIRES_SOON: "expires within a day",
+    Fault.BOGON: "for a prefix or an AS that is reserved, or that IANA has not assigned",
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from importlib.metadata import version
 from typing import Any, NamedTuple
 
@@ -58,3 +59,12 @@ class Subject(NamedTuple):
             },
             "default_routes": self.default_routes,
         }
+
+
+def called(names: Iterable[str]) -> str:
+    """Files as a person calls them, in a line.
+
+    >>> called(["a.gz", "-"])
+    'a.gz, standard input'
+    """
+    return ", ".join("standard input" if name == "-" else name for name in names)

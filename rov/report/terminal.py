@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rov.report.blocks import NUMBER, Answer, Bars, Block, Figures, Grid, Tone, percent
-from rov.report.subject import Subject
+from rov.report.subject import Subject, called
 
 STYLES: dict[Tone, str] = {
     "good": "green",
@@ -38,10 +38,10 @@ def heading(subject: Subject) -> list[Text]:
     seen = f"routes of {facts['min_peers']} or more{named} peers"
     if subject.neighbor is not None:
         seen += f", those in AS{subject.neighbor}"
-    met = facts["met"]
+    met, vrps = facts["met"], facts["vrps"]["count"]
     left_out = {name.replace("_", " "): met[name] for name in ("malformed", "skipped") if met[name]}
     lines = [
-        Text(f"{', '.join(subject.ribs)} against {subject.vrps} ({facts['vrps']['count']:,} VRPs)", "bold"),
+        Text(f"{called(subject.ribs)} against {called([subject.vrps])} ({vrps:,} VRPs)", "bold"),
         Text(f"{met['entries']:,} entries; {seen} (min_peers {facts['min_peers']})"),
     ]
     if left_out:

@@ -16,6 +16,7 @@ from rov.audit.coverage import SPACE_BITS, coverage_table, space_of
 from rov.audit.covering import covering_column
 from rov.audit.hygiene import Fault, check_vrps
 from rov.audit.verdicts import REASON_WORDS
+from rov.reference.special import ASSIGNED_IPV6, PREFIXES, REACHABLE
 from rov.rib import RouteColumns, RouteTable
 from rov.types import Family
 
@@ -80,6 +81,19 @@ def _verdicts(family: Family, routes: list[Route], vrps: list[rov.Vrp]) -> Verdi
     columns, other = _columns(family, routes), RouteColumns.empty(6 if family == 4 else 4)
     table = RouteTable(columns, other) if family == 4 else RouteTable(other, columns)
     return judge(table, rov.VrpIndex(rov.Snapshot.from_vrps(vrps)))
+
+
+def not_for_use(network: Network) -> bool:
+    """Whether nobody can have a ROA for it: by the tables, each block alone."""
+
+    def lies_in(blocks: Iterable[str]) -> bool:
+        known = map(ipaddress.ip_network, blocks)
+        return any(network.version == b.version and network.subnet_of(b) for b in known)  # type: ignore[arg-type]
+
+    if not network.prefixlen:
+        return True
+    unassigned = network.version == 6 and not lies_in(ASSIGNED_IPV6)
+    return (unassigned or lies_in(special.block for special in PREFIXES)) and not lies_in(REACHABLE)
 
 
 def _state(network: Network, origin: int, vrps: list[rov.Vrp]) -> str:
@@ -230,6 +244,8 @@ def test_hygiene_by_its_definitions(world: tuple[Family, list[Route], list[rov.V
                 for other in unique
             )
         )
+        place = ipaddress.ip_network(str(vrp.prefix))
+        assert (Fault.BOGON in faults) == (real and bool(place.prefixlen) and not_for_use(place))
         assert (Fault.AS0_ANNOUNCED in faults) == (not real and bool(under))
         if Fault.LOOSE in faults:
             exposed = rov.Prefix.parse(checked.exposed[row])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,16 +11,15 @@ import rov
 from rov.audit.hijacks import Evidence, hijacks_table
 from rov.audit.suggest import suggest, suggest_table
 from rov.audit.whatif import change, whatif_table
-from rov.reference.special import ASSIGNED_IPV6, PREFIXES, REACHABLE
 from rov.types import Family
 from tests.property.test_audit import (
-    Network,
     Route,
     _naive_impact,
     _order,
     _prefix,
     _state,
     _verdicts,
+    not_for_use,
     worlds,
 )
 
@@ -65,19 +63,6 @@ def _made(vrp: rov.Vrp) -> set[tuple[int, int]]:
     }
 
 
-def _reserved(network: Network) -> bool:
-    """Whether nobody can have a ROA for it: by the tables, each block alone."""
-
-    def lies_in(blocks: Iterable[str]) -> bool:
-        known = map(ipaddress.ip_network, blocks)
-        return any(network.version == b.version and network.subnet_of(b) for b in known)  # type: ignore[arg-type]
-
-    if not network.prefixlen:
-        return True
-    unassigned = network.version == 6 and not lies_in(ASSIGNED_IPV6)
-    return (unassigned or lies_in(special.block for special in PREFIXES)) and not lies_in(REACHABLE)
-
-
 @given(worlds(), st.sets(st.integers(1, 3), min_size=1))
 def test_suggestions_are_minimal_enough_and_safe(world: World, asns: set[int]) -> None:
     family, routes, vrps = world
@@ -91,9 +76,9 @@ def test_suggestions_are_minimal_enough_and_safe(world: World, asns: set[int]) -
     lacking = {
         (str(_prefix(n)), origin)
         for n, origin, _ in routes
-        if origin in asns and not _reserved(n) and _state(n, origin, vrps) != "valid"
+        if origin in asns and not not_for_use(n) and _state(n, origin, vrps) != "valid"
     }
-    assert not any(_reserved(ipaddress.ip_network(str(vrp.prefix))) for vrp in made)
+    assert not any(not_for_use(ipaddress.ip_network(str(vrp.prefix))) for vrp in made)
     helped = [(str(_prefix(n)), o) for n, o, _ in routes if _state(n, o, [*vrps, *made]) == "valid"]
     assert lacking <= {*helped}, "all together make each of the routes valid"
     safe = [vrp for vrp, good in zip(made, part.safe.tolist(), strict=True) if good]

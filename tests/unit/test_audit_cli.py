@@ -1,5 +1,6 @@
 """rov audit: what it tells of a small table, and how it ends."""
 
+import io
 import json
 
 import pytest
@@ -182,7 +183,12 @@ def test_lint_shows_the_vrps_with_a_fault(files, capsys):
     code, out, _ = run(capsys, "lint", *files, "--fail-on", "as0_announced")
     assert code == 1
     rows = [line for line in out[out.index("\nVRPs\n") :].splitlines() if "AS" in line]
-    assert [row.split()[0] for row in rows] == ["198.51.100.0/23", "203.0.113.0/24"]
+    # documentation has the first prefix, and both ASes
+    assert [(row.split()[0], "bogon" in row) for row in rows] == [
+        ("192.0.2.0/24", True),
+        ("198.51.100.0/23", True),
+        ("203.0.113.0/24", False),
+    ]
     assert run(capsys, "lint", *files, "--asn", "64496", "--fail-on", "loose")[0] == 0
     assert run(capsys, "lint", *files, "--asn", "64497", "--fail-on", "loose")[0] == 1
 
@@ -193,6 +199,26 @@ def test_the_covering_vrps_of_each_route(files, tmp_path, capsys):
     head, first, *_ = target.read_text().splitlines()
     assert head == "prefix,origin,state,reason,peers,vrps"
     assert first == "192.0.2.0/24,64496,valid,matched,9,192.0.2.0/24-24 AS64496"
+
+
+def test_a_page_that_cannot_be_written_is_told_before_anything_is_read(files, tmp_path, capsys):
+    for target, reason in (
+        (tmp_path / "none" / "x.html", "there is no directory"),
+        (tmp_path, "a directory"),
+    ):
+        code, _, err = run(capsys, "audit", tmp_path / "none", *files[1:], "--report", target)
+        assert (code, err.count("\n")) == (2, 1)
+        assert "--report" in err
+        assert reason in err
+
+
+def test_standard_input_is_called_so(files, tmp_path, capsys, monkeypatch):
+    page = tmp_path / "page.html"
+    with open(files[0], "rb") as rib:
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(rib))
+        code, out, _ = run(capsys, "audit", "-", *files[1:], "--report", page)
+    assert (code, out.partition(" against ")[0]) == (0, "standard input")
+    assert "<title>Route origin audit: standard input</title>" in page.read_text()
 
 
 def test_the_page_is_written(files, tmp_path, capsys):
