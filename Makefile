@@ -28,7 +28,7 @@ CHECKED_TESTS = $(LIBRARY_TESTS) -m "not realdata and not interop and not exhaus
 # What the checked builds read: the copies lie elsewhere, so the way to the real data must not be relative.
 export ROVKIT_DATA ?= $(abspath ../shared/data)
 
-.PHONY: help build run test lint debug-test sanitize-test bench clean
+.PHONY: help build run test lint lint-style lint-types lint-stubs debug-test sanitize-test bench clean
 .DEFAULT_GOAL := help
 
 help:
@@ -61,13 +61,21 @@ run: build
 test: $(VENV)/.tools
 	$(BIN)/python -m pytest -rsfE -n $(JOBS) --dist loadfile $(TESTS)
 
+# Each check of types takes one processor for long, most of it to read what is used: so both at a time.
 lint: $(VENV)/.tools
+	$(MAKE) --no-print-directory --jobs $(JOBS) --output-sync=target lint-types lint-stubs lint-style
+
+lint-style: $(VENV)/.tools
 	$(BIN)/ruff check $(PYTHON_SOURCES)
 	$(BIN)/ruff format --check $(PYTHON_SOURCES)
 	PATH="$(abspath $(BIN)):$$PATH" cython-lint $(EXTENSIONS) $(wildcard rov/*.pxd)
-	$(BIN)/mypy
-	$(BIN)/python -m mypy.stubtest --mypy-config-file pyproject.toml --allowlist tests/typing/stubtest-allowlist.txt --ignore-unused-allowlist $(MODULES)
 	$(BIN)/lint-imports
+
+lint-types: $(VENV)/.tools
+	$(BIN)/mypy
+
+lint-stubs: $(VENV)/.tools
+	$(BIN)/python -m mypy.stubtest --mypy-config-file pyproject.toml --allowlist tests/typing/stubtest-allowlist.txt --ignore-unused-allowlist $(MODULES)
 
 # A build with checks is made in a copy of the tree, which goes before the installed one: that stays as it is.
 define checked_build
