@@ -21,6 +21,9 @@ cdef enum:
     VIEW_BYTES = 16
     VIEW_INLINE = 12   # a text no longer than this stands in its view
 
+# More rows than any memory holds, of which the octets can still be counted.
+cdef Py_ssize_t MAX_ROWS = 1 << 48
+
 
 @cython.final
 cdef class TextColumn:
@@ -41,6 +44,8 @@ cdef class TextColumn:
         cdef Py_ssize_t i, end = offset + count, wanted
         if layout not in (OFFSETS_32, OFFSETS_64, VIEWS) or count < 0 or offset < 0:
             raise ArgumentError("expected a layout of texts, and rows")
+        if max(count, offset) > MAX_ROWS:
+            raise ArgumentError(f"expected {MAX_ROWS} rows at most")
         if layout == VIEWS:
             wanted = VIEW_BYTES * end
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator
 from itertools import chain
@@ -212,7 +213,8 @@ class Dump:
     def close(self) -> None:
         """Stop reading."""
         self._batches.close()
-        self._pieces.close()
+        with contextlib.suppress(ValueError):  # its reader still waits for octets, and lets go when they come
+            self._pieces.close()
 
     def __iter__(self) -> Iterator[RibBatch]:
         return self._batches

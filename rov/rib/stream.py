@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import sys
@@ -33,6 +34,11 @@ MANY_BZIP2_BYTES = 1 << 20
 
 SLOW = frozenset(("bzip2", "xz"))
 """Packings that give some 20 to 80 MB a second and thread, where others give 500 and more."""
+
+LOOK_SECONDS = 0.02
+LOOKS = 100
+"""How often, and how many times, a thread that is to end is looked at: two seconds are enough to unpack a
+piece, and for a person who has pressed Ctrl-C to wait."""
 
 Progress = Callable[[int, int | None], None]
 """Called with the packed octets read so far and their number in all, None where it is not known."""
@@ -218,7 +224,7 @@ def ahead(items: Iterator[T], depth: int) -> Generator[T]:
     """The same items, made in a thread that is at most so many of them ahead.
 
     An error of the maker is raised where its item would stand. A consumer that closes the iterator early
-    ends the thread.
+    ends the thread; where it waits for what may never come, as from a pipe, it ends when that does.
 
     >>> list(ahead(iter("abc"), 2))
     ['a', 'b', 'c']
@@ -253,8 +259,8 @@ def ahead(items: Iterator[T], depth: int) -> Generator[T]:
             yield item
     finally:
         closed.set()
-        while thread.is_alive():
-            try:
-                queue.get(timeout=0.02)
-            except Empty:
-                continue
+        for _ in range(LOOKS):
+            if not thread.is_alive():
+                break
+            with contextlib.suppress(Empty):
+                queue.get(timeout=LOOK_SECONDS)

@@ -43,6 +43,9 @@ MAX_OBJECTS = 2_000_000
 MAX_OBJECT_OCTETS = 64 << 20
 """Payload of all of these, 32 octets each. A provider has 4 octets there, and ten times as many in memory."""
 
+MAX_REPLAYED = 2_000_000
+"""Prefixes of a response in which one occurs twice, as no usual cache sends it: all become Python objects."""
+
 ORDERED_SINCE = 2
 """The version from which on payload has one order (8210bis §11.2); before it, hardly any cache keeps it."""
 
@@ -160,6 +163,9 @@ class Update:
         rows = len(rows4.announce) + len(rows6.announce)
         if len(announced) + len(withdrawn) == rows and not announced & withdrawn:
             found = self._apply(announced, withdrawn)
+        elif rows > MAX_REPLAYED:
+            text = f"VRPs repeated in a response of {rows} PDUs: expected {MAX_REPLAYED} at most then"
+            raise PduError(ErrorCode.INTERNAL_ERROR, text)
         else:
             found = self._replay([*_operations(rows4), *_operations(rows6)])
         return self._apply_objects(found)

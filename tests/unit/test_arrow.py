@@ -340,6 +340,14 @@ def test_format_column_refuses_columns_that_do_not_fit() -> None:
             format_column(family, addresses, np.zeros(count, "u1"))
 
 
+@pytest.mark.parametrize("layout", LAYOUTS.values())
+@pytest.mark.parametrize("rows", [(1 << 60, 0), (1 << 62, 0), (1, 1 << 60), (1 << 62, 1 << 62)])
+def test_rows_whose_octets_cannot_be_counted(layout: int, rows: tuple[int, int]) -> None:
+    """16 octets each of 2^60 rows are 2^64: none, in a number of 64 bits."""
+    with pytest.raises(ArgumentError, match="rows at most"):
+        TextColumn(layout, *rows, None, np.zeros(64, "u1"), [np.zeros(1, "u1")])
+
+
 def test_without_pyarrow() -> None:
     """The rest of the library does without; what needs it says what to install."""
     program = """

@@ -181,6 +181,15 @@ def test_mirror_bounds_what_it_collects(monkeypatch):
         failed(mirror.session, 1)
 
 
+def test_mirror_bounds_what_it_takes_one_by_one(monkeypatch):
+    monkeypatch.setattr("rtr_server.cache.mirror.MAX_REPLAYED", 3)
+    there, gone = announce(V4, True, 1), announce(V4, False, 1)
+    assert begin_full(there, gone, there, version=1).snapshot == Snapshot.from_vrps([V4])
+    mirror = begin_full(there, gone, there, gone, version=1)
+    failed(mirror.session, 1, version=1)
+    assert mirror.snapshot is None
+
+
 def test_mirror_bounds_the_providers_that_it_collects(monkeypatch):
     monkeypatch.setattr("rtr_server.cache.mirror.MAX_OBJECT_OCTETS", 1_000)
     small = [AspaPdu(2, True, Aspa(customer, (1,))) for customer in range(1, 60)]

@@ -4,6 +4,7 @@ import bz2
 import gzip
 import io
 import lzma
+import os
 import threading
 
 import polars as pl
@@ -12,7 +13,7 @@ import zstandard
 
 import rov
 from rov.rib import open as open_dump
-from rov.rib import read_table
+from rov.rib import read_table, stream
 from rov.rib.stream import MANY_BZIP2_BYTES, Source, ahead
 from tests import mrt_writer as w
 
@@ -236,3 +237,48 @@ def test_pieces_are_bounded_however_well_they_are_packed(tmp_path):
     (tmp_path / "bomb").write_bytes(gzip.compress(bytes(64 << 20)))
     source = Source(tmp_path / "bomb")
     assert max(len(piece) for piece in source.pieces()) <= 4 << 20
+
+
+def test_a_reader_that_waits_for_what_never_comes_does_not_hold_who_stops(monkeypatch):
+    monkeypatch.setattr(stream, "LOOKS", 10)
+    go_on = threading.Event()
+
+    def items():
+        yield 1
+        go_on.wait(60)
+        yield 2
+
+    given = ahead(items(), 2)
+    assert next(given) == 1
+    closing = threading.Thread(target=given.close, daemon=True)
+    closing.start()
+    closing.join(20)
+    assert not closing.is_alive()
+    [left] = [thread for thread in threading.enumerate() if thread.name == "rib-ahead"]
+    go_on.set()
+    left.join(20)
+    assert not left.is_alive()
+
+
+def test_a_dump_whose_pipe_falls_silent_can_be_closed(tmp_path, monkeypatch):
+    monkeypatch.setattr(stream, "LOOKS", 10)
+    pipe = tmp_path / "rib"
+    os.mkfifo(pipe)
+    keep_open = os.open(pipe, os.O_RDWR)
+    lines = b"192.0.2.0/24\t64496\n" * 120_000
+
+    def feed():
+        with open(pipe, "wb") as file:
+            file.write(lines)
+
+    def read():
+        with open_dump(pipe) as dump:
+            next(iter(dump))
+
+    threads = [threading.Thread(target=work, daemon=True) for work in (feed, read)]
+    for thread in threads:
+        thread.start()
+    threads[1].join(20)
+    stopped = not threads[1].is_alive()
+    os.close(keep_open)
+    assert stopped
