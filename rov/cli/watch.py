@@ -22,6 +22,7 @@ import msgspec
 
 from rov import rib
 from rov._mrt_peers import Peers
+from rov.cli.dumps import OutputType
 from rov.cli.shared import AsnType, PrefixType, read_index, strict_option
 from rov.errors import ArgumentError, RibFileError, VrpFileError
 from rov.live.bmp import Bmp, PeerDown
@@ -294,7 +295,12 @@ def _stamp(path: str) -> tuple[int, int, int] | None:
 @click.argument("sources", nargs=-1, metavar="[SOURCE...]")
 @click.option("--vrps", required=True, metavar="FILE", help="The VRPs; read again when the file changes.")
 @click.option("--bmp", metavar="ADDRESS:PORT", help="Wait here for routers that speak BMP (RFC 7854).")
-@click.option("--state", metavar="FILE", help="Keep routes and what was read over a restart.")
+@click.option(
+    "--state",
+    type=OutputType(rows=False),
+    metavar="FILE",
+    help="Keep routes and what was read over a restart.",
+)
 @click.option("--once", is_flag=True, help="End when all that is there was read.")
 @click.option(
     "--poll",

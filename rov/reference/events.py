@@ -20,6 +20,9 @@ COLUMNS = ("type", "start", "victim_as", "culprit_as", "country")
 
 NEEDED = frozenset({"type", "start"})
 
+ALERTS = ("invalid", "cleared")
+"""What rov watch tells of a route: that it becomes invalid, and that it is so no more."""
+
 
 class Event(NamedTuple):
     """An event: its type, the year it began in, who suffered and who did it (0: nobody is named), a country.
@@ -39,9 +42,10 @@ def read_events(paths: Iterable[str | os.PathLike[str]]) -> list[Event]:
     """The events of files: CSV with a line of names, JSON lines, a JSON list, an answer of --json, Parquet.
 
     Columns: type, start (unix seconds, or a date such as 2018-05-01), and victim_as, culprit_as, country,
-    which may be empty; others are passed over. CSV and JSON may be packed. ReferenceFileError: a file is
-    none, or a row is bad; it names the line, where a file has no lines the event. ExtraError: Parquet
-    without pyarrow.
+    which may be empty; others are passed over. Alerts of ``rov watch`` are events of type invalid: the
+    culprit is the origin, the victim the AS of the VRPs, if it is one. CSV and JSON may be packed.
+    ReferenceFileError: a file is none, or a row is bad; it names the line, where a file has no lines the
+    event. ExtraError: Parquet without pyarrow.
 
     >>> import tempfile
     >>> with tempfile.NamedTemporaryFile("w") as file:
@@ -53,12 +57,24 @@ def read_events(paths: Iterable[str | os.PathLike[str]]) -> list[Event]:
     for name in as_paths(paths):
         before = len(found)
         for number, row in rows_of_file(name, COLUMNS, NEEDED):
-            found.append(_event(name, number, row))
+            given = _of_alert(row) if row.get("event") in ALERTS and "type" not in row else row
+            if given is not None:
+                found.append(_event(name, number, given))
             if len(found) > MAX_EVENTS:
                 raise ReferenceFileError(name, f"more than {MAX_EVENTS:,} events", number)
         if len(found) == before:
             raise ReferenceFileError(name, "expected events, found none")
     return found
+
+
+def _of_alert(row: dict[str, Any]) -> dict[str, Any] | None:
+    """An alert of rov watch as an event; None: the end of one."""
+    if row["event"] == "cleared":
+        return None
+    vrps = row.get("vrps")
+    holders = {str(vrp).rpartition("AS")[2] for vrp in vrps} - {"0"} if isinstance(vrps, list) else set()
+    victim = holders.pop() if len(holders) == 1 else ""
+    return {"type": "invalid", "start": row.get("time"), "victim_as": victim, "culprit_as": row.get("origin")}
 
 
 def _event(name: str, number: int, row: dict[str, Any]) -> Event:

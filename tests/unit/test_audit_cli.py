@@ -93,6 +93,7 @@ def test_min_peers_stands_beside_the_figures_and_invalids_are_listed(files, caps
         (["--neighbor", "64500"], "--neighbor AS64500: no peer of the dump is in it"),
         (["--json", "--output", "-"], "expected one of them on stdout"),
         (["--output", "-", "--json", "--vrps", "/nonexistent"], "expected one of them on stdout"),
+        (["--report", "/nonexistent/x.html"], "/nonexistent/x.html: there is no directory /nonexistent"),
         (["--output", "/nonexistent/x.csv"], "/nonexistent/x.csv: there is no directory /nonexistent"),
         (["--delegated", "/nonexistent"], "/nonexistent: cannot be read"),
     ],

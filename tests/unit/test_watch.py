@@ -339,6 +339,20 @@ def test_wrong_usage(watch, words, said):
     assert (code, said in err) == (2, True)
 
 
+def test_alerts_are_counted_as_events(watch, tmp_path, capsys):
+    (tmp_path / "u").write_bytes(
+        heard(0, 64601, "1.0.7.0/24", 666)
+        + heard(1, 64601, "1.0.8.0/24", 666)
+        + heard(9, 64601, "1.0.7.0/24")
+    )
+    (tmp_path / "alerts.jsonl").write_text(watch(tmp_path / "u")[1])
+    assert main(["incidents", "summarize", str(tmp_path / "alerts.jsonl"), "--by", "culprit", "--json"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)["rows"]
+    assert (row["group"], row["incidents"], row["victims"], row["culprits"]) == ("AS666", 2, 1, 1)
+    code, _, err = watch(tmp_path / "u", "--state", "/nonexistent/state")
+    assert (code, "there is no directory /nonexistent" in err) == (2, True)
+
+
 def test_what_is_named_must_be_sound_and_what_appears_may_not_end_it(watch, tmp_path):
     updates = tmp_path / "updates"
     updates.mkdir()
