@@ -128,7 +128,7 @@ def verify(
         "routes": verdicts.counts(),
         "entries": {name: counts[name] for name in ("invalid", "invalid_expected")},
         "peering_lan_entries": inside,
-        "not_listed": passed.found - len(passed.listed),
+        "not_listed": passed.found - len(passed.listed.rows),
         "passed": not unmarked,
     }
     lines = [

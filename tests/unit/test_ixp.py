@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from rov import Prefix, Snapshot, Vrp, VrpIndex, cli, load
-from rov.audit import judge
+from rov.audit import ixp, judge
 from rov.audit.ixp import VERIFY, as_community, passed_on, verify_table
 from rov.audit.ixp_members import MEMBERS, members_table
 from rov.errors import ArgumentError
@@ -101,6 +101,17 @@ def test_the_exit_code_is_evidence(files, capsys):
     assert (code, "verified: no invalid route unmarked" in out) == (0, True)
     assert run(files, capsys, "verify", *both, "--fail-on", "expected")[0] == 1
     assert run(files, capsys, "verify", "--fail-on", "nothing")[0] == 0
+
+
+def test_entries_that_are_not_listed_are_counted(files, capsys, monkeypatch):
+    for most, left, told in ((2, 0, 0), (1, 1, 1)):
+        monkeypatch.setattr(ixp, "MAX_LISTED", most)
+        _, out, _ = run(files, capsys, "verify", "--json")
+        found = json.loads(out)
+        assert (len(found["rows"]), found["summary"]["not_listed"]) == (most, left)
+        _, out, _ = run(files, capsys, "verify")
+        assert out.count("1 entries are counted by route only") == told
+        assert out.count("counted by route only") == told
 
 
 def test_rows_and_members(files, capsys):
