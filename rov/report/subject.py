@@ -51,6 +51,7 @@ class Subject(NamedTuple):
             "peers": len(self.verdicts.table.peers) - 1,
             "routes": {"ipv4": len(self.verdicts.ipv4), "ipv6": len(self.verdicts.ipv6)},
             "met": msgspec.structs.asdict(self.verdicts.table.counts),
+            "warnings": list(self.verdicts.table.warnings),
             "vrps": {
                 "file": self.vrps,
                 "count": len(snapshot),

@@ -1,8 +1,10 @@
 """rov audit: what it tells of a small table, and how it ends."""
 
+import gzip
 import io
 import json
 
+import pyarrow.parquet as pq
 import pytest
 
 from rov import Aspa, Prefix, Snapshot, Vrp, cli
@@ -220,6 +222,17 @@ def test_standard_input_is_called_so(files, tmp_path, capsys, monkeypatch):
         code, out, _ = run(capsys, "audit", "-", *files[1:], "--report", page)
     assert (code, out.partition(" against ")[0]) == (0, "standard input")
     assert "<title>Route origin audit: standard input</title>" in page.read_text()
+
+
+def test_a_dump_that_is_cut_short_is_told_where_its_figures_are(files, tmp_path, capsys):
+    cut, page, rows = tmp_path / "cut.csv.gz", tmp_path / "page.html", tmp_path / "rows.parquet"
+    cut.write_bytes(gzip.compress(ROUTES.encode())[:-4])
+    options = ("--json", "--report", page, "--output", rows)
+    code, out, err = run(capsys, "audit", cut, *files[1:], *options)
+    reason = f"{cut}: the gzip data is cut short"
+    assert (code, err, json.loads(out)["warnings"]) == (0, f"rov: {reason}\n", [reason])
+    assert f"<dt>Not read whole</dt><dd>{reason}</dd>" in page.read_text()
+    assert reason.encode() in b"".join(pq.read_schema(rows).metadata.values())
 
 
 def test_the_page_is_written(files, tmp_path, capsys):
