@@ -172,7 +172,9 @@ CASES: dict[str, Case] = {
     "audit.Verdicts.counts": Case(VERDICTS.counts, {}),
     "audit.verdict_table": Case(audit.verdict_table, {"verdicts": VERDICTS}),
     "audit.impact": Case(audit.impact, {"verdicts": VERDICTS, "default_routes": False}),
-    "audit.impact_table": Case(audit.impact_table, {"verdicts": VERDICTS, "default_routes": False}),
+    "audit.impact_table": Case(
+        audit.impact_table, {"verdicts": VERDICTS, "default_routes": False, "delegations": DELEGATIONS}
+    ),
     "audit.coverage_table": Case(
         audit.coverage_table, {"verdicts": VERDICTS, "by": "country", "delegations": DELEGATIONS}
     ),

@@ -5,13 +5,14 @@ All invalid routes are dropped, and the prefix of each is looked up, by the long
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import IntEnum
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from rov._checks import as_flag, as_kind
+from rov._checks import as_flag, as_kind, as_optional
 from rov.audit.covering import covering_column
 from rov.audit.nesting import group_starts, nesting
 from rov.audit.tables import (
@@ -26,6 +27,7 @@ from rov.audit.tables import (
 )
 from rov.audit.tables import words as as_words
 from rov.audit.verdicts import STATE_WORDS, Judged, Verdicts
+from rov.reference import Delegations
 from rov.rib import RouteColumns
 from rov.types import State
 
@@ -158,10 +160,12 @@ class _Groups:
         return np.where(covered < 0, -1, np.where(own, at, self._widest[group]))
 
 
-def impact_table(verdicts: Verdicts, *, default_routes: bool = False) -> pa.Table:
+def impact_table(
+    verdicts: Verdicts, *, default_routes: bool = False, delegations: Delegations | None = None
+) -> pa.Table:
     """One row an invalid route: the columns of verdict_table, then class, cover_prefix, cover_origin,
     cover_state (null: no cover), reachable_share (0 to 1, by more specific routes that remain), vrps (those
-    that cover it, as texts).
+    that cover it, as texts); with ``delegations`` country and registry of the prefix (null: not known), too.
 
     >>> from rov import Snapshot, VrpIndex
     >>> from rov.audit.verdicts import judge
@@ -171,6 +175,7 @@ def impact_table(verdicts: Verdicts, *, default_routes: bool = False) -> pa.Tabl
     0
     """
     parts = impact(verdicts, default_routes=default_routes)
+    known_by = as_optional(delegations, Delegations, "delegations")
     pyarrow = arrow()
     invalid = tuple(taken(part.judged, part.rows) for part in parts)
     columns = route_columns(invalid)
@@ -190,5 +195,17 @@ def impact_table(verdicts: Verdicts, *, default_routes: bool = False) -> pa.Tabl
     )
     columns["reachable_share"] = joined(part.inside for part in parts)
     columns["vrps"] = covering_column(invalid, verdicts.index.snapshot)
+    if known_by is not None:
+        columns |= _holders(invalid, known_by)
     table: pa.Table = pyarrow.table(columns)
     return table
+
+
+def _holders(parts: Iterable[Judged], delegations: Delegations) -> dict[str, pa.Array]:
+    """In which country each prefix is, and which registry has delegated it; null where that is not known."""
+    numbers = np.concatenate([delegations.of_prefixes(prefix_texts(judged.routes)) for judged in parts])
+    found = {}
+    for name in ("country", "registry"):
+        words = [getattr(kind, name) or None for kind in delegations.kinds]
+        found[name] = arrow().array(words, arrow().string()).take(number_column(numbers))
+    return found

@@ -89,7 +89,7 @@ def report_option(command: C) -> C:
 
 def delegated_option(command: C) -> C:
     """--delegated FILE of the commands that ask about countries and registries."""
-    explained = "Delegated files of the registries, for coverage by country and registry; repeatable."
+    explained = "Delegated files of the registries, for country and registry of prefixes; repeatable."
     return click.option("--delegated", multiple=True, metavar="FILE", help=explained)(command)
 
 

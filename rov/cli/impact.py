@@ -12,6 +12,7 @@ from rov.cli.asked import Asked, dump_options
 from rov.cli.dumps import (
     asn_text,
     default_routes_option,
+    delegated_option,
     give,
     instant,
     limit_option,
@@ -19,6 +20,7 @@ from rov.cli.dumps import (
     output_option,
 )
 from rov.cli.shared import EXIT_FOUND, busy, json_option
+from rov.reference import read_delegated
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -30,6 +32,7 @@ CLASSES = [kind.label for kind in Impact]
 @dump_options
 @output_option("the invalid routes")
 @default_routes_option
+@delegated_option
 @click.option("--class", "classes", multiple=True, type=click.Choice(CLASSES), help="Only routes of a class.")
 @click.option("--fail-on", multiple=True, type=click.Choice(CLASSES), help="Exit with 1 if there is such.")
 @limit_option
@@ -38,6 +41,7 @@ def impact(
     asked: Asked,
     output: str | None,
     default_routes: bool,
+    delegated: tuple[str, ...],
     classes: tuple[str, ...],
     fail_on: tuple[str, ...],
     limit: int,
@@ -47,10 +51,11 @@ def impact(
 
     The table that --output writes has, of each invalid route, its class, what takes over, and the VRPs.
     """
+    known = read_delegated(delegated) if delegated else None
     verdicts = asked.verdicts()
     subject = asked.subject(verdicts, default_routes=default_routes, at=instant(verdicts))
     with busy("auditing"):
-        table = impact_table(verdicts, default_routes=default_routes)
+        table = impact_table(verdicts, default_routes=default_routes, delegations=known)
     found = set(table["class"].unique().to_pylist())
     shown = _of_classes(table, classes) if classes else table
     rows = invalid_routes(shown, limit)

@@ -176,6 +176,17 @@ def test_countries_are_compared(files, tmp_path, capsys):
     assert 'aria-label="NL: valid: 1 routes (100.0 %)"' in text
 
 
+def test_impact_by_country_and_registry(files, tmp_path, capsys):
+    delegated, rows = tmp_path / "delegated", tmp_path / "rows.csv"
+    delegated.write_text("ripencc|NL|ipv4|192.0.2.0|256|20260101|allocated\n")
+    assert run(capsys, "impact", *files, "--delegated", delegated, "--output", rows)[0] == 0
+    head, first, second, _ = (line.split(",") for line in rows.read_text().splitlines())
+    assert (head[0], head[-2:]) == ("prefix", ["country", "registry"])
+    assert (first[0], first[-2:]) == ("192.0.2.0/25", ["NL", "ripencc"])
+    assert (second[0], second[-2:]) == ("198.51.100.0/24", ["", ""])
+    assert run(capsys, "impact", *files, "--delegated", tmp_path / "none")[0] == 2
+
+
 def test_coverage_by_country_needs_the_registries(files, capsys):
     code, _, err = run(capsys, "coverage", *files, "--by", "country")
     assert (code, err.count("\n")) == (2, 1)
