@@ -220,6 +220,8 @@ def test_paths_of_standard_input(tmp_path, asked, monkeypatch, capsys):
     (tmp_path / "rib").write_bytes(content)
     (tmp_path / "vrps").write_bytes(ASPAS)
     answers = []
+    # an answer has the time at which what expires was judged
+    monkeypatch.setattr("time.time", lambda: 1_700_000_000.0)
     for name in (str(tmp_path / "rib"), "-"):
         monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(bz2.compress(content))))
         words = asked.replace("RIB", name).replace("VRPS", str(tmp_path / "vrps")).split()
