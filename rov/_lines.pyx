@@ -27,6 +27,9 @@ cdef enum:
     LONGEST_FIELD = LONGEST_TEXT  # of any field but the trust anchor
     MAX_NAMES = 256
 
+# What stands for a time that is later yet: of 9999-12-31 23:59:59, as a year has four digits.
+cdef int64_t LAST_SECOND = 253402300799
+
 cdef struct Step:
     const char* text
     Py_ssize_t size
@@ -50,10 +53,10 @@ cdef inline void two_digits(uint64_t value, char* out) noexcept nogil:
 
 cdef int write_date(int64_t seconds, char* out) noexcept nogil:
     """UTC as YYYY-MM-DD HH:MM:SS; the civil date by counting eras of 400 years from 1 March."""
-    cdef int64_t days = seconds // 86400, rest = seconds % 86400
-    cdef int64_t era, day, year, month
-    cdef int n
-    days += 719468
+    cdef int64_t days, rest, era, day, year, month
+    seconds = min(seconds, LAST_SECOND)
+    days = seconds // 86400 + 719468
+    rest = seconds % 86400
     era = days // 146097
     day = days % 146097
     year = (day - day // 1460 + day // 36524 - day // 146096) // 365
@@ -62,21 +65,17 @@ cdef int write_date(int64_t seconds, char* out) noexcept nogil:
     day -= (153 * month + 2) // 5
     year += era * 400 + (1 if month >= 10 else 0)
     month += 3 if month < 10 else -9
-    if year < 10000:
-        two_digits(year // 100, out)
-        two_digits(year % 100, out + 2)
-        n = 4
-    else:
-        n = write_number(year, out)
-    out[n] = out[n + 3] = b'-'
-    two_digits(month, out + n + 1)
-    two_digits(day + 1, out + n + 4)
-    out[n + 6] = b' '
-    two_digits(rest // 3600, out + n + 7)
-    out[n + 9] = out[n + 12] = b':'
-    two_digits(rest // 60 % 60, out + n + 10)
-    two_digits(rest % 60, out + n + 13)
-    return n + 15
+    two_digits(year // 100, out)
+    two_digits(year % 100, out + 2)
+    out[4] = out[7] = b'-'
+    two_digits(month, out + 5)
+    two_digits(day + 1, out + 8)
+    out[10] = b' '
+    two_digits(rest // 3600, out + 11)
+    out[13] = out[16] = b':'
+    two_digits(rest // 60 % 60, out + 14)
+    two_digits(rest % 60, out + 17)
+    return 19
 
 
 cdef inline int put_field(int field, const ParsedPrefix* prefix, uint8_t max_length, uint32_t asn,

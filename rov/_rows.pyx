@@ -24,7 +24,7 @@ ABSENT_NUMBER = -2
 
 cdef int64_t NO_NUMBER = ABSENT_NUMBER
 cdef int64_t MAX_ASN = 0xFFFFFFFF
-cdef int64_t MAX_TIME = 0x3FFFFFFFFF  # the year 10680: beyond it, seconds were taken for something else
+cdef int64_t MAX_TIME = 253402300799  # the last second of 9999, as of a certificate (RFC 5280 4.1.2.5)
 
 
 cdef int64_t number_of(object value, bint as_prefix) noexcept:

@@ -21,8 +21,8 @@ MAX_PROVIDERS = 10_000
 MAX_SPKI_OCTETS = 4096
 """Of a router key: ECDSA P-256, the only algorithm of RFC 8608, takes 91."""
 
-MAX_TIME = 2**38
-"""The year 10680: a larger number of seconds was taken for something else."""
+MAX_TIME = 253_402_300_799
+"""The last second of the year 9999, which is the last that a certificate can state (RFC 5280 §4.1.2.5)."""
 
 Report = Callable[[int, str], None]
 
@@ -92,7 +92,7 @@ def _expiry(row: AspaRow | KeyRow) -> int:
     expires = row.expires if row.source is None else provenance(row.source)[1]
     if expires is None:
         return NO_EXPIRY
-    if not 0 <= expires < MAX_TIME:
+    if not 0 <= expires <= MAX_TIME:
         raise ValueError(f"expires {expires}: expected a time in unix seconds")
     return expires
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rov import VrpFileError
+from rov import Snapshot, VrpColumns, VrpFileError, encode
 from rov.formats import read, read_bytes, read_report
 from rov.formats.report import MAX_REPORTED
 from rov.formats.times import parse_time
@@ -247,3 +247,23 @@ def test_bad_times(text: str) -> None:
 
 def test_times_with_a_zone() -> None:
     assert parse_time("2025-07-20T11:31:33+02:00") == parse_time("2025-07-20 09:31:33") == 1753003893
+
+
+LAST_SECOND = 253_402_300_799
+"""Of the year 9999: no certificate states a later time."""
+
+
+def test_a_time_after_the_year_9999_is_a_fault() -> None:
+    text = '{"roas": [{"asn": 1, "prefix": "10.0.0.0/8", "expires": %d}]}'
+    assert read_bytes((text % LAST_SECOND).encode(), "x").rows == 1
+    with pytest.raises(VrpFileError, match="expires 253402300800: expected a time"):
+        read_bytes((text % (LAST_SECOND + 1)).encode(), "x")
+
+
+@pytest.mark.parametrize("form", ["jsonext", "csvext"])
+def test_dates_end_with_the_year_9999(form: str) -> None:
+    """One more digit would shift all that stands behind it."""
+    for late in (LAST_SECOND, LAST_SECOND + 1, 2**62):
+        columns = VrpColumns.ipv4([10 << 24], [8], [8], [64496], expires=[late])
+        text = b"".join(encode(Snapshot.build(columns), form, at=0))
+        assert read_bytes(text, "x").snapshot.ipv4.expires.tolist() == [LAST_SECOND], late
