@@ -14,6 +14,7 @@ import socket
 import stat
 import struct
 from pathlib import Path
+from typing import Any
 
 from rtr_server.control.codec import (
     MAX_REQUEST,
@@ -24,7 +25,6 @@ from rtr_server.control.codec import (
     encode_answer,
 )
 from rtr_server.control.commands import Commands
-from rtr_server.logs import event
 
 log = logging.getLogger(__name__)
 
@@ -121,7 +121,9 @@ class ControlServer:
             command = self._commands.find(request.command)
             if command.changes:
                 asked = {key: value for key, value in request.arguments.items() if value is not None}
-                event(log, logging.INFO, "control command", command=request.command, **_user(writer), **asked)
+                # ours last: whoever asks may name arguments as he likes
+                fields: dict[str, Any] = {**asked, "command": request.command, **_user(writer)}
+                log.info("control command", extra={"fields": fields})
             return await self._commands.run(request)
         except ControlError as error:
             return Answer(ok=False, error=str(error))

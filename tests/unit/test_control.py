@@ -135,6 +135,7 @@ def test_ask_and_be_answered(path, caplog):
             assert client.ask("slow") == "x"
             for command, arguments, expected in (
                 ("none", {}, "unknown command 'none': expected broken, refused, slow, unwritable"),
+                ("refused", {"uid": 7, "level": 7}, "arguments: missing a required argument: 'why'"),
                 ("slow", {"wrong": 1}, "arguments: got an unexpected keyword argument 'wrong'"),
                 ("refused", {}, "arguments: missing a required argument: 'why'"),
                 ("refused", {"why": "not today"}, "not today"),
@@ -152,8 +153,8 @@ def test_ask_and_be_answered(path, caplog):
 
     serving(scenario, path)
     assert not path.exists()
-    (record, _) = [record for record in caplog.records if record.getMessage() == "control command"]
-    assert record.fields["uid"] == os.getuid()
+    (record, *_) = [record for record in caplog.records if record.getMessage() == "control command"]
+    assert record.fields == {"command": "refused", "level": 7, "uid": os.getuid(), "pid": os.getpid()}
 
 
 def test_only_the_owner_unless_told_otherwise(path):
