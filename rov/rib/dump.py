@@ -99,7 +99,8 @@ class RibBatch:
     ``routes`` is a RouteBatch, origin 0 where there is none; ``peers`` uint32, numbers in Dump.peers;
     ``times`` uint32, unix seconds at which the route was originated or the message came, 0 where the dump
     does not tell; ``path_ids`` uint32 (RFC 7911); ``flags`` uint8, bits of Flag. With paths, ``attributes``
-    has paths and communities, and ``attribute_rows`` uint32 says which is that of a row.
+    has paths and communities, and ``attribute_rows`` uint32 says which is that of a row; of a withdrawal,
+    which has none, it says nothing.
 
     >>> import tempfile
     >>> with tempfile.NamedTemporaryFile() as file:
