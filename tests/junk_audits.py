@@ -205,6 +205,7 @@ CASES: dict[str, Case] = {
             "irr": None,
             "match": "exact",
             "thresholds": manrs.Thresholds(),
+            "delegations": DELEGATIONS,
         },
     ),
     "audit.format_of": Case(output.format_of, {"path": "x.csv"}),

@@ -5,6 +5,8 @@ MANRS publishes no thresholds: those used are stated in every answer, and may be
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections import defaultdict
 from collections.abc import Collection, Sequence
 from math import inf
 from numbers import Real
@@ -19,6 +21,7 @@ from rov.audit.schemas import Schema
 from rov.audit.tables import arrow
 from rov.audit.verdicts import Verdicts
 from rov.errors import ArgumentError
+from rov.reference import Delegations
 from rov.reference.rpsl import Irr
 from rov.types import State, as_asn
 
@@ -164,11 +167,13 @@ def manrs_table(
     irr: Irr | None = None,
     match: Match = "exact",
     thresholds: Thresholds | None = None,
+    delegations: Delegations | None = None,
 ) -> pa.Table:
     """One row an AS of ``asns``, ascending: asn, announced (routes), valid, invalid_asn (and as0),
     invalid_len, notfound, m7rpki_raw (valid/n - 10 invalid/n), m7rpki (the same within 0 to 1), m7rpkin
     (invalid/n), severity (of m7rpki), irr_registered, m7irr (registered/n), severity_irr, m6 and m8 (policy
-    and contact in the aut-num); null: no data, as of an AS that announces nothing, or without ``irr``.
+    and contact in the aut-num); null: no data, as of an AS that announces nothing, or without ``irr``. With
+    ``delegations`` country, and rank_in_country (by m7rpki_raw, among these ASes, from 1), too.
 
     >>> from rov import Snapshot, VrpIndex
     >>> from rov.audit import judge
@@ -178,6 +183,7 @@ def manrs_table(
     ['lagging']
     """
     limits = as_optional(thresholds, Thresholds, "thresholds") or Thresholds()
+    known_by = as_optional(delegations, Delegations, "delegations")
     found = tally(verdicts, asns, irr, match)
     rows = []
     registered = [None] * len(found.asns) if found.registered is None else found.registered.tolist()
@@ -188,8 +194,26 @@ def manrs_table(
         rows.append({"asn": asn, **scores(counts, known, limits), "m6": policy, "m8": contact})
     pyarrow = arrow()
     types = {"asn": pyarrow.uint32(), **score_types(), "m6": pyarrow.bool_(), "m8": pyarrow.bool_()}
+    if known_by is not None:
+        types |= {"country": pyarrow.string(), "rank_in_country": pyarrow.int64()}
+        _rank(rows, known_by)
     table: pa.Table = pyarrow.Table.from_pylist(rows, pyarrow.schema(types))
     return table
+
+
+def _rank(rows: list[dict[str, Any]], delegations: Delegations) -> None:
+    """Give each row its country, and where it stands there; those of one score share a place."""
+    better = defaultdict(list)
+    for row in rows:
+        row["country"] = delegations.of_asn(row["asn"]).country or None
+        if row["m7rpki_raw"] is not None:
+            better[row["country"]].append(-row["m7rpki_raw"])
+    for scored in better.values():
+        scored.sort()
+    for row in rows:
+        raw, country = row["m7rpki_raw"], row["country"]
+        known = raw is not None and country is not None
+        row["rank_in_country"] = 1 + bisect_left(better[country], -raw) if known else None
 
 
 def score_types() -> dict[str, Any]:

@@ -67,6 +67,16 @@ def test_scores_by_hand(files, capsys):
     assert json.loads(out)["rows"][0]["m7irr"] == 4 / 20
 
 
+def test_the_place_in_the_country(files, capsys):
+    """Of the list, by score; who announces nothing has none, nor has an AS of which no country is known."""
+    places = []
+    for delegated in ("ripencc|NL|asn|64500|3", "ripencc|NL|asn|64501|1"):
+        (files / "delegated").write_text(f"{delegated}|20260101|allocated\n")
+        _, out, _ = run(files, capsys, "--delegated", files / "delegated", "--json")
+        places.append([(row["country"], row["rank_in_country"]) for row in json.loads(out)["rows"]])
+    assert places == [[("NL", 1), ("NL", 2), ("NL", None)], [(None, None), ("NL", 1), (None, None)]]
+
+
 @pytest.mark.parametrize("lines", ["admin-c: Not available", "admin-c: N/A\ntech-c: none.", "tech-c: -"])
 def test_who_is_not_available_is_no_contact(files, capsys, lines):
     objects = IRR.replace("admin-c: AA1-TEST", lines)
