@@ -268,7 +268,8 @@ def krill_lines(suggested: tuple[Suggested, Suggested]) -> str:
         for vrp, safe, count in zip(part.vrps.vrps(), part.safe.tolist(), harm, strict=True):
             most = f"-{vrp.max_length}" if vrp.max_length > vrp.prefix.length else ""
             line = f"A: {vrp.prefix}{most} => {vrp.asn}\n"
-            lines.append(line if safe else f"# not safe, would make {count} routes invalid: {line}")
+            routes = "1 route" if count == 1 else f"{count} routes"
+            lines.append(line if safe else f"# not safe, would make {routes} invalid: {line}")
     return "".join(lines)
 
 

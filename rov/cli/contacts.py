@@ -12,7 +12,7 @@ from rov.audit.contacts import CONTACTS, contacts_table
 from rov.cli.answers import Reply, answer_about, limit_option
 from rov.cli.asked import Asked, dump_options
 from rov.cli.dumps import output_option
-from rov.cli.shared import EXIT_FOUND, AsnType, busy, json_option
+from rov.cli.shared import EXIT_FOUND, AsnType, busy, json_option, several
 from rov.formats.compression import write_file
 from rov.reference.contacts import read_contacts
 from rov.report.letters import letters as letters_of
@@ -75,9 +75,9 @@ def contacts(
         "letters": written,
     }
     lines = [
-        f"{summary['networks']:,} networks originate {summary['invalid']:,} invalid routes",
+        f"{several(summary['networks'], 'network')} with {several(summary['invalid'], 'invalid route')}",
         f"{summary['with_contact']:,} of them have a contact",
-        *([f"{written:,} letters are in {letters}"] if letters is not None else []),
+        *([f"{several(written, 'letter')} in {letters}"] if letters is not None else []),
     ]
     shown = ("asn", "name", "invalid", "contacts", "last_changed", "age_days", "m6", "m8")
     reply = Reply(table, CONTACTS, summary, lines, shown, "no invalid route")

@@ -11,7 +11,7 @@ from rov.audit.leaks import AS_LEAKS, PEER_LEAKS, as_leaks_table, peer_leaks_tab
 from rov.cli.answers import Reply, answer_about, limit_option
 from rov.cli.asked import Asked, dump_options
 from rov.cli.dumps import output_option, reopened, spool_of_command
-from rov.cli.shared import json_option
+from rov.cli.shared import json_option, several
 from rov.types import State
 
 
@@ -40,7 +40,7 @@ def leaks(
     lines = [f"{invalid:,} of {len(verdicts):,} routes are invalid"]
     if by == "peer":
         table, schema = peer_leaks_table(verdicts), PEER_LEAKS
-        lines.append(f"{table.num_rows:,} peers carry routes")
+        lines.append(f"{several(table.num_rows, 'peer')} with routes")
     else:
         with reopened(asked.ribs, "--by as", spool) as dumps:
             seen = invalid_paths(dumps, verdicts, asked.neighbor)

@@ -11,7 +11,7 @@ from rov.audit.suggest import SUGGEST, krill_lines, slurm_json, suggest, suggest
 from rov.cli.answers import Reply, answer_about, limit_option
 from rov.cli.asked import Asked, dump_options
 from rov.cli.forms import check_form, form_options, write_text
-from rov.cli.shared import EXIT_FOUND, AsnType, PrefixType, busy, json_option
+from rov.cli.shared import EXIT_FOUND, AsnType, PrefixType, busy, json_option, several
 from rov.types import Prefix
 
 FORMATS = {"slurm": slurm_json, "krill": krill_lines}
@@ -54,7 +54,7 @@ def suggest_command(
     harmed = sum(len(np.unique(part.would_invalidate.rows)) for part in found)
     summary = {"suggestions": total, "safe": safe, "makes_valid": valid, "would_invalidate": harmed}
     lines = [
-        f"{total:,} ROAs would make {valid:,} routes valid",
+        f"{several(total, 'ROA')} would make {several(valid, 'route')} valid",
         f"{total - safe:,} of them are not safe: other routes would become invalid, see would invalidate",
     ]
     shown = ("prefix", "max_length", "asn", "why", "safe", "would_invalidate")

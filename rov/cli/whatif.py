@@ -13,7 +13,7 @@ from rov.audit.whatif import WHATIF, Change, change, whatif_table
 from rov.cli.answers import Reply, answer_about, limit_option
 from rov.cli.asked import Asked, dump_options
 from rov.cli.dumps import output_option
-from rov.cli.shared import EXIT_FOUND, busy, json_option
+from rov.cli.shared import EXIT_FOUND, busy, json_option, several
 from rov.errors import PrefixError
 from rov.snapshot import Snapshot
 from rov.types import Prefix, State, Vrp
@@ -75,7 +75,7 @@ def whatif(
         table = whatif_table(changed)
     counts = _counts(changed)
     kinds = Counter(kind for kind in table["class"].to_pylist() if kind)
-    lines = [f"{count:,} routes {step}" for step, count in counts.items()]
+    lines = [f"{several(count, 'route')} {step}" for step, count in counts.items()]
     lines += [f"  of those that become invalid, {count:,} {kind}" for kind, count in kinds.most_common()]
     summary = {"vrps_before": len(verdicts.index), "vrps_after": len(after), **counts, "classes": dict(kinds)}
     shown = ("prefix", "origin", "before", "after", "reason", "peers", "class", "causes")

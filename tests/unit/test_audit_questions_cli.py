@@ -113,7 +113,7 @@ def test_suggestions_for_krill_and_slurm(files, capsys, tmp_path):
     assert run(capsys, "suggest", *files, *within, "--format", "krill", "--output", delta)[:2] == (0, "")
     assert delta.read_text() == out
     code, out, err = run(capsys, "suggest", *files, "--asn", 1496, "--format", "krill")
-    assert out.splitlines()[-1].startswith("# not safe, would make 1 routes invalid: A: 2a00:db8::/32")
+    assert out.splitlines()[-1].startswith("# not safe, would make 1 route invalid: A: 2a00:db8::/32")
     _, out, _ = run(capsys, "suggest", *files, "--asn", 1496, "--format", "slurm")
     path = tmp_path / "local.json"
     path.write_text(out)
