@@ -33,7 +33,7 @@ from rov.audit import (
     suggest,
     whatif,
 )
-from rov.reference import allowed, as_sets, events, ixf, relations, rpsl, special
+from rov.reference import allowed, as_sets, events, ixf, names, relations, rpsl, special
 from rov.reference import contacts as people
 from rov.reference import participants as published
 from tests import mrt_writer as mrt
@@ -43,7 +43,7 @@ DELEGATED = b"2|ripencc|20260101|1|||+0000\nripencc|NL|ipv4|192.0.2.0|256|202601
 RELATIONS = b"64496|64497|-1\n"
 IRR = b"route: 192.0.2.0/24\norigin: AS64496\n"
 FILES = {
-    "delegated": DELEGATED, "relations": RELATIONS, "irr": IRR,
+    "delegated": DELEGATED, "relations": RELATIONS, "irr": IRR, "names": b"64496 EXAMPLE-AS\n",
     "export": b'{"member_list": [{"asnum": 64496}]}', "participants": b"ASN\n64496\n",
     "asns": b'{"asns": [64496]}', "sets": b"as-set: AS-X\nmembers: AS64496\n",
     "allowed": b"customer,origin,prefix,le\n1,1,10.0.0.0/8,8\n",
@@ -63,6 +63,7 @@ NO_IRR = rpsl.Irr.of([])
 LEARNT = sav_heard.Learnt.of([[((4, 10 << 24, 8), 64496, 1)]], [[64496]], [[]], {})
 INTERFACES = [sav_heard.Interface.parse("eth1=AS64496")]
 DELEGATIONS = reference.Delegations()
+NAMES = {64496: "EXAMPLE-AS"}
 CHANGED = whatif.change(VERDICTS, OTHER)
 SUGGESTED = suggest.suggest(VERDICTS)
 LEAK = [events.Event("leak", 2018, 1, 2, "")]
@@ -85,6 +86,8 @@ CASES: dict[str, Case] = {
     "reference.Delegations.of_prefix": Case(DELEGATIONS.of_prefix, {"prefix": "10.0.0.0/8"}),
     "reference.Delegations.of_prefixes": Case(DELEGATIONS.of_prefixes, {"prefixes": ["10.0.0.0/8"]}),
     "reference.Delegations.of_asn": Case(DELEGATIONS.of_asn, {"asn": 64496}),
+    "reference.read_names": Case(names.read_names, {"paths": ["names"]}, named=("paths",)),
+    "reference.one_line": Case(names.one_line, {"text": "EXAMPLE-AS"}),
     "reference.read_relations": Case(relations.read_relations, {"path": "relations"}),
     "reference.read_irr": Case(rpsl.read_irr, {"paths": ["irr"]}, named=("paths",)),
     "reference.read_members": Case(ixf.read_members, {"path": "export"}),
@@ -173,11 +176,19 @@ CASES: dict[str, Case] = {
     "audit.verdict_table": Case(audit.verdict_table, {"verdicts": VERDICTS}),
     "audit.impact": Case(audit.impact, {"verdicts": VERDICTS, "default_routes": False}),
     "audit.impact_table": Case(
-        audit.impact_table, {"verdicts": VERDICTS, "default_routes": False, "delegations": DELEGATIONS}
+        audit.impact_table,
+        {
+            "verdicts": VERDICTS,
+            "default_routes": False,
+            "delegations": DELEGATIONS,
+            "names": NAMES,
+            "paths": invalid_paths.Seen(),
+        },
     ),
     "audit.coverage_table": Case(
         audit.coverage_table, {"verdicts": VERDICTS, "by": "country", "delegations": DELEGATIONS}
     ),
+    "audit.coverage_table with names": Case(audit.coverage_table, {"verdicts": VERDICTS, "names": NAMES}),
     "audit.check_vrps": Case(hygiene.check_vrps, {"verdicts": VERDICTS, "now": 0, "soon": 1}),
     "audit.hygiene_table": Case(hygiene.hygiene_table, {"verdicts": VERDICTS, "now": 0, "soon": 1}),
     "audit.bogon_paths": Case(
@@ -206,6 +217,7 @@ CASES: dict[str, Case] = {
             "match": "exact",
             "thresholds": manrs.Thresholds(),
             "delegations": DELEGATIONS,
+            "names": NAMES,
         },
     ),
     "audit.format_of": Case(output.format_of, {"path": "x.csv"}),

@@ -6,7 +6,7 @@ that announce the same prefix. Default routes take no addresses. So the rows of 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from rov._checks import as_kind, as_optional, shown
 from rov.audit.nesting import group_starts, nesting
-from rov.audit.tables import arrow, number_column, prefix_texts
+from rov.audit.tables import arrow, as_names, name_column, number_column, prefix_texts
 from rov.audit.verdicts import Judged, Verdicts
 from rov.errors import ArgumentError
 from rov.reference import Delegations
@@ -78,14 +78,20 @@ def shares(judged: Judged, keys: npt.NDArray[np.int64]) -> Share:
     return Share(judged.family, found, routes.reshape(shape), space.reshape(shape))
 
 
-def coverage_table(verdicts: Verdicts, by: By = "as", delegations: Delegations | None = None) -> pa.Table:
+def coverage_table(
+    verdicts: Verdicts,
+    by: By = "as",
+    delegations: Delegations | None = None,
+    names: Mapping[int, str] | None = None,
+) -> pa.Table:
     """One row a key and family, most routes first, and one for each family in all (key null).
 
     Columns: the key (``asn``, ``country`` or ``registry``; null in the total, "" or 0 where unknown),
     ``total`` (bool), family, routes, valid, invalid, not_found, coverage ((valid + invalid) / routes),
     accuracy (valid / (valid + invalid), null where nothing is covered), and the same of addresses:
-    space, space_valid, space_invalid, space_not_found, space_coverage. ArgumentError: by country or
-    registry without delegations.
+    space, space_valid, space_invalid, space_not_found, space_coverage. With ``names`` (read_names), and by
+    AS only, name (null: not known) after asn. ArgumentError: by country or registry without delegations, or
+    with names.
 
     >>> from rov import Snapshot, VrpIndex
     >>> from rov.audit.verdicts import judge
@@ -97,10 +103,17 @@ def coverage_table(verdicts: Verdicts, by: By = "as", delegations: Delegations |
     as_kind(verdicts, Verdicts, "verdicts")
     if as_kind(by, str, "by") not in ("as", "country", "registry"):
         raise ArgumentError(f"by {shown(by)}: expected as, country or registry")
+    called = as_names(names)
+    if called is not None and by != "as":
+        raise ArgumentError(f"coverage by {by}: expected no names of ASes")
     words, columns = _keys(verdicts, by, as_optional(delegations, Delegations, "delegations"))
     parts = [shares(judged, keys) for judged, keys in zip(verdicts.families(), columns, strict=True)]
     totals = [_total(part) for part in parts]
-    return _table(by, words, parts, totals)
+    table = _table(by, words, parts, totals)
+    if called is None:
+        return table
+    asns = table["asn"].fill_null(0).to_numpy()
+    return table.add_column(1, "name", name_column(asns, called))
 
 
 def _keys(

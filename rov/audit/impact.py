@@ -5,7 +5,7 @@ All invalid routes are dropped, and the prefix of each is looked up, by the long
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from enum import IntEnum
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -14,10 +14,13 @@ import numpy.typing as npt
 
 from rov._checks import as_flag, as_kind, as_optional
 from rov.audit.covering import covering_column
+from rov.audit.invalid_paths import Path, Seen
 from rov.audit.nesting import group_starts, nesting
 from rov.audit.tables import (
     arrow,
+    as_names,
     joined,
+    name_column,
     number_column,
     origins,
     prefix_texts,
@@ -64,6 +67,11 @@ class Impact(IntEnum):
 
 
 IMPACT_WORDS = [impact.label for impact in Impact]
+
+DIVERTED = (Impact.DIVERTED_OTHER_ORIGIN_VALID, Impact.DIVERTED_OTHER_ORIGIN_NOTFOUND)
+
+NO_HOPS = 0
+"""The cover's origin is in no path, or nothing was asked."""
 
 
 class FamilyImpact(NamedTuple):
@@ -160,12 +168,51 @@ class _Groups:
         return np.where(covered < 0, -1, np.where(own, at, self._widest[group]))
 
 
+def cover_hops(part: FamilyImpact, seen: Seen) -> npt.NDArray[np.uint32]:
+    """Of each row of a FamilyImpact the least number of ASes by which the cover's origin stands before the
+    route's own in a path, uint32 [n]: 1 is the AS that the origin hands the route to; NO_HOPS: in none.
+
+    Only diverted routes have such a number: others go to the same origin, or have no cover. Where a path ends
+    in an AS_SET, that stands for the origin. ``seen`` is what invalid_paths gave for the same verdicts.
+
+    >>> from rov.rib import RouteColumns
+    >>> routes = RouteColumns(4, [0, 0], [8, 9], [64496, 64497], [1, 1])
+    >>> judged = Judged(routes, np.array([1, 2], np.uint8), np.array([1, 2], np.uint8))
+    >>> one = np.ones(1, np.int64)
+    >>> part = FamilyImpact(judged, one, np.full(1, 3, np.uint8), one - 1, np.zeros(1))
+    >>> cover_hops(part, Seen({(4, 1): {(64500, 64496, 64499, 64497)}})).tolist()
+    [2]
+    """
+    routes = part.judged.routes
+    hops = np.zeros(len(part.rows), np.uint32)
+    diverted = np.flatnonzero(np.isin(part.classes, DIVERTED))
+    rows, covers = part.rows[diverted], routes.origins[part.cover[diverted]]
+    columns = (column.tolist() for column in (diverted, rows, covers, routes.origins[rows]))
+    for place, row, cover, origin in zip(*columns, strict=True):
+        if cover:
+            hops[place] = _least(seen.get((routes.family, row), ()), cover, ends_in_origin=bool(origin))
+    return hops
+
+
+def _least(paths: Iterable[Path], asn: int, *, ends_in_origin: bool) -> int:
+    """How near to the end of any of the paths an AS stands; NO_HOPS if it is in none."""
+    found = (path[::-1].index(asn) + (not ends_in_origin) for path in paths if asn in path)
+    return min(found, default=NO_HOPS)
+
+
 def impact_table(
-    verdicts: Verdicts, *, default_routes: bool = False, delegations: Delegations | None = None
+    verdicts: Verdicts,
+    *,
+    default_routes: bool = False,
+    delegations: Delegations | None = None,
+    names: Mapping[int, str] | None = None,
+    paths: Seen | None = None,
 ) -> pa.Table:
     """One row an invalid route: the columns of verdict_table, then class, cover_prefix, cover_origin,
     cover_state (null: no cover), reachable_share (0 to 1, by more specific routes that remain), vrps (those
-    that cover it, as texts); with ``delegations`` country and registry of the prefix (null: not known), too.
+    that cover it, as texts), cover_hops (of diverted routes, by ``paths``, which invalid_paths gave for the
+    same verdicts: as the function; null: in none). With ``delegations`` country and registry of the prefix
+    (null: not known), too; with ``names`` (read_names) asname, that of the origin.
 
     >>> from rov import Snapshot, VrpIndex
     >>> from rov.audit.verdicts import judge
@@ -176,6 +223,7 @@ def impact_table(
     """
     parts = impact(verdicts, default_routes=default_routes)
     known_by = as_optional(delegations, Delegations, "delegations")
+    called, seen = as_names(names), as_optional(paths, Seen, "paths") or Seen()
     pyarrow = arrow()
     invalid = tuple(taken(part.judged, part.rows) for part in parts)
     columns = route_columns(invalid)
@@ -195,8 +243,12 @@ def impact_table(
     )
     columns["reachable_share"] = joined(part.inside for part in parts)
     columns["vrps"] = covering_column(invalid, verdicts.index.snapshot)
+    hops = np.concatenate([cover_hops(part, seen) for part in parts])
+    columns["cover_hops"] = number_column(hops, hops == NO_HOPS)
     if known_by is not None:
         columns |= _holders(invalid, known_by)
+    if called is not None:
+        columns["asname"] = name_column(np.concatenate([part.routes.origins for part in invalid]), called)
     table: pa.Table = pyarrow.table(columns)
     return table
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from math import inf
 from numbers import Real
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from rov._checks import as_kind, as_optional, as_rows, shown
 from rov.audit.schemas import Schema
-from rov.audit.tables import arrow
+from rov.audit.tables import arrow, as_names, name_column
 from rov.audit.verdicts import Verdicts
 from rov.errors import ArgumentError
 from rov.reference import Delegations
@@ -168,12 +168,14 @@ def manrs_table(
     match: Match = "exact",
     thresholds: Thresholds | None = None,
     delegations: Delegations | None = None,
+    names: Mapping[int, str] | None = None,
 ) -> pa.Table:
     """One row an AS of ``asns``, ascending: asn, announced (routes), valid, invalid_asn (and as0),
     invalid_len, notfound, m7rpki_raw (valid/n - 10 invalid/n), m7rpki (the same within 0 to 1), m7rpkin
     (invalid/n), severity (of m7rpki), irr_registered, m7irr (registered/n), severity_irr, m6 and m8 (policy
     and contact in the aut-num); null: no data, as of an AS that announces nothing, or without ``irr``. With
-    ``delegations`` country, and rank_in_country (by m7rpki_raw, among these ASes, from 1), too.
+    ``delegations`` country, and rank_in_country (by m7rpki_raw, among these ASes, from 1), too; with
+    ``names`` (read_names) name of the AS, after asn.
 
     >>> from rov import Snapshot, VrpIndex
     >>> from rov.audit import judge
@@ -184,6 +186,7 @@ def manrs_table(
     """
     limits = as_optional(thresholds, Thresholds, "thresholds") or Thresholds()
     known_by = as_optional(delegations, Delegations, "delegations")
+    called = as_names(names)
     found = tally(verdicts, asns, irr, match)
     rows = []
     registered = [None] * len(found.asns) if found.registered is None else found.registered.tolist()
@@ -198,7 +201,7 @@ def manrs_table(
         types |= {"country": pyarrow.string(), "rank_in_country": pyarrow.int64()}
         _rank(rows, known_by)
     table: pa.Table = pyarrow.Table.from_pylist(rows, pyarrow.schema(types))
-    return table
+    return table if called is None else table.add_column(1, "name", name_column(found.asns, called))
 
 
 def _rank(rows: list[dict[str, Any]], delegations: Delegations) -> None:

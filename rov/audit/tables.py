@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from rov._checks import as_kind
+from rov._checks import as_kind, as_optional
 from rov._prefix import format_ipv4, format_ipv6
 from rov._texts import format_column
+from rov.audit.nesting import distinct
 from rov.audit.verdicts import REASON_WORDS, STATE_WORDS, Judged, Verdicts
 from rov.errors import ExtraError
+from rov.reference.names import one_line
 from rov.rib import RouteColumns
 from rov.types import Family
 
@@ -114,6 +116,31 @@ def origins(columns: Iterable[npt.NDArray[np.uint32]]) -> pa.Array:
     """Origins as uint32, null where there is none (0 stands for an AS_SET or an empty path)."""
     numbers = np.concatenate([np.asarray(column, np.uint32) for column in columns])
     return number_column(numbers, numbers == 0)
+
+
+def as_names(names: Mapping[int, str] | None) -> Mapping[int, str] | None:
+    """The names of ASes, which have to be a mapping.
+
+    >>> as_names({64496: "EXAMPLE-AS"})
+    {64496: 'EXAMPLE-AS'}
+    """
+    return as_optional(names, Mapping, "names")  # type: ignore[type-abstract]
+
+
+def name_column(asns: npt.NDArray[np.uint32], names: Mapping[int, str]) -> pa.Array:
+    """What each AS is called, as strings of one line (one_line); null where that is not known, and of AS 0.
+
+    ArgumentError: a name is no text.
+
+    >>> asns = np.array([64496, 0, 64497], np.uint32)
+    >>> name_column(asns, {64496: "EXAMPLE-AS", 0: "-Reserved AS-"}).to_pylist()
+    ['EXAMPLE-AS', None, None]
+    """
+    every = distinct(asns)
+    known = [names.get(asn) if asn else None for asn in every.tolist()]
+    lines = [None if text is None else one_line(text) or None for text in known]
+    texts = arrow().array(lines, arrow().string())
+    return texts.take(number_column(np.searchsorted(every, asns)))
 
 
 def words(codes: Iterable[npt.NDArray[np.uint8]], names: Sequence[str]) -> pa.Array:

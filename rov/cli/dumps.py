@@ -93,6 +93,12 @@ def delegated_option(command: C) -> C:
     return click.option("--delegated", multiple=True, metavar="FILE", help=explained)(command)
 
 
+def names_option(command: C) -> C:
+    """--names FILE of the commands that have a column of AS names."""
+    explained = "Names of ASes: JSON, asn.txt of RIPE, or CSV with asn and name; repeatable, later ones win."
+    return click.option("--names", multiple=True, metavar="FILE", help=explained)(command)
+
+
 def engine_options(command: C) -> C:
     """--engine and --master: where the dumps are read and judged."""
     for option in (

@@ -12,11 +12,12 @@ from rov.audit.manrs import FRAMEWORK, MANRS, Match, Thresholds, manrs_table
 from rov.audit.participants import PARTICIPANTS, participants_table
 from rov.cli.answers import Reply, answer, count_lines, counted, limit_option
 from rov.cli.asked import Asked, Command, as_one, dump_options
-from rov.cli.dumps import delegated_option, output_option
+from rov.cli.dumps import delegated_option, names_option, output_option
 from rov.cli.shared import EXIT_FOUND, busy, json_option
 from rov.errors import ReferenceFileError
 from rov.reference import read_delegated
 from rov.reference.lines import numbered_lines, read_octets
+from rov.reference.names import read_names
 from rov.reference.participants import read_participants
 from rov.reference.rpsl import Irr, read_irr
 from rov.report.terminal import heading
@@ -102,6 +103,7 @@ def manrs_group() -> None:
 @click.option("--asns", "path", required=True, metavar="FILE", help="AS numbers, one a line; # is a comment.")
 @scoring_options
 @delegated_option
+@names_option
 @output_option("the scores")
 @limit_option
 @json_option
@@ -111,11 +113,13 @@ def score(
     scoring: _Scoring,
     fail_on: str | None,
     delegated: tuple[str, ...],
+    names: tuple[str, ...],
     **how: Any,
 ) -> int:
     """Score ASes: M7RPKI (routes with a ROA), M7IRR (routes in an IRR), M6 and M8 (policy, contact)."""
     asns, settings = _asns(path), _Settings.of(scoring)
     known = read_delegated(delegated) if delegated else None
+    called = read_names(names) if names else None
     verdicts = asked.verdicts()
     table = manrs_table(
         verdicts,
@@ -124,6 +128,7 @@ def score(
         match=settings.match,
         thresholds=settings.limits,
         delegations=known,
+        names=called,
     )
     counts = dict(counted(table["severity"]))
     shown = ["asn", "announced", "valid", "invalid_asn", "invalid_len", "notfound", "m7rpki", "severity"]
@@ -131,6 +136,8 @@ def score(
         shown += ["m7irr", "severity_irr", "m6", "m8"]
     if known is not None:
         shown += ["country", "rank_in_country"]
+    if called is not None:
+        shown.insert(1, "name")
     subject = asked.subject(verdicts)
     lines = [settings.line(), *count_lines(counts)]
     reply = Reply(table, MANRS, counts, lines, shown, "no AS")

@@ -44,21 +44,32 @@ def rows_of_file(
     elif first.startswith("{"):
         yield from _objects(name, lines)
     else:
-        yield from _of_csv(name, lines, needed)
-
-
-def _of_csv(name: str, lines: list[str], needed: frozenset[str]) -> Iterator[tuple[int, dict[str, Any]]]:
-    names = next(csv.reader(lines[:1]), [])
-    if not needed <= {*names}:
         named = " and ".join(sorted(needed))
-        raise ReferenceFileError(name, f"expected CSV with columns {named}, JSON or Parquet", 1)
+        yield from rows_of_csv(name, lines, needed, f"expected CSV with columns {named}, JSON or Parquet")
+
+
+def rows_of_csv(
+    name: str, lines: list[str], needed: frozenset[str], expected: str
+) -> Iterator[tuple[int, dict[str, str]]]:
+    """The rows of CSV, each with its line; ``expected`` says what a file is to be whose names lack needed.
+
+    >>> list(rows_of_csv("x.csv", ["name,asn", "Example,64496"], frozenset({"asn"}), "expected CSV"))
+    [(2, {'name': 'Example', 'asn': '64496'})]
+    """
+    names = _fields(name, 1, lines[0]) if lines else []
+    if not needed <= {*names}:
+        raise ReferenceFileError(name, expected, 1)
     for number, line in enumerate(lines[1:], 2):
-        try:
-            fields = next(csv.reader([line], strict=True), [])
-        except csv.Error as error:
-            raise ReferenceFileError(name, str(error), number) from error
+        fields = _fields(name, number, line)
         if fields:
             yield number, dict(zip(names, fields, strict=False))
+
+
+def _fields(name: str, number: int, line: str) -> list[str]:
+    try:
+        return next(csv.reader([line], strict=True), [])
+    except csv.Error as error:
+        raise ReferenceFileError(name, f"no line of CSV as expected: {error}", number) from error
 
 
 def _objects(name: str, lines: list[str]) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import rov
 from rov import rib
-from rov.audit import Verdicts, judge
+from rov.audit import Verdicts, impact_table, judge
 from rov.audit.bogon_paths import bogon_paths
 from rov.audit.invalid_paths import invalid_paths
 from rov.audit.leaks import as_leaks_table
@@ -41,8 +41,12 @@ def octets(entries: list[Entry]) -> bytes:
 
 
 def _read(directory: str, entries: list[Entry], made: list[tuple[str, int]]) -> tuple[Verdicts, str]:
+    return _read_octets(directory, octets(entries), made)
+
+
+def _read_octets(directory: str, dump: bytes, made: list[tuple[str, int]]) -> tuple[Verdicts, str]:
     name = str(Path(directory) / "rib.mrt")
-    Path(name).write_bytes(octets(entries))
+    Path(name).write_bytes(dump)
     known = [rov.Vrp(rov.Prefix.parse(text), rov.Prefix.parse(text).length, asn) for text, asn in made]
     return judge(rib.read_table(name), rov.VrpIndex(rov.Snapshot.from_vrps(known))), name
 
@@ -107,6 +111,69 @@ def test_bogons_in_paths_are_those_of_the_entries(entries: list[Entry]) -> None:
     assert rows == expected
     for own in found.values():
         assert [bogon.row for bogon in own] == sorted(bogon.row for bogon in own)
+
+
+Segments = list[tuple[int, list[int]]]
+"""Kind of each segment and its members."""
+
+NESTED = ["10.0.0.0/23", "10.0.0.0/24", "2a00::/31", "2a00::/32"]
+"""A prefix of each family and one under it."""
+
+segments = st.lists(
+    st.tuples(
+        st.sampled_from([mrt.SEQUENCE] * 3 + [mrt.SET]),
+        st.lists(st.sampled_from([1, 2, 3, 4]), min_size=1, max_size=4),
+    ),
+    max_size=3,
+)
+
+
+def _hops(path: Segments, cover: int) -> int | None:
+    """From the origin on, one AS after the other, prepended ones once; a last AS_SET is the origin."""
+    hops, last = 0, _ends(path)
+    for asn in reversed([asn for kind, members in path if kind == mrt.SEQUENCE for asn in members]):
+        hops += asn != last
+        last = asn
+        if asn == cover:
+            return hops
+    return None
+
+
+def _ends(path: Segments) -> int:
+    return path[-1][1][-1] if path and path[-1][0] == mrt.SEQUENCE else 0
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(NESTED), st.integers(0, 2), segments), min_size=6, max_size=20),
+    st.sampled_from([None, 10]),
+)
+def test_hops_to_what_takes_over_are_those_of_the_paths(
+    entries: list[tuple[str, int, Segments]], neighbor: int | None
+) -> None:
+    """The more specific prefixes are AS 4's: those of others are invalid, and the shorter one takes over."""
+    records = [
+        mrt.rib(
+            2 if "." in prefix else 4,
+            prefix,
+            mrt.entry(peer, mrt.attributes(b"".join(mrt.segment(kind, *own) for kind, own in path))),
+        )
+        for prefix, peer, path in entries
+    ]
+    with tempfile.TemporaryDirectory() as directory:
+        own = [(prefix, 4) for prefix in NESTED[1::2]]
+        verdicts, name = _read_octets(directory, mrt.peer_table(*PEERS) + b"".join(records), own)
+        table = impact_table(verdicts, paths=invalid_paths(_opened(name), verdicts, neighbor))
+    assert impact_table(verdicts)["cover_hops"].null_count == table.num_rows
+    for row in table.to_pylist():
+        found = [
+            _hops(path, row["cover_origin"])
+            for prefix, peer, path in entries
+            if (prefix, _ends(path)) == (row["prefix"], row["origin"] or 0)
+            and neighbor in (None, PEERS[peer][1])
+        ]
+        known = [hops for hops in found if hops is not None]
+        diverted = row["class"].startswith("diverted") and row["cover_origin"]
+        assert row["cover_hops"] == (min(known, default=None) if diverted else None), row
 
 
 def test_the_writer_is_read_back() -> None:

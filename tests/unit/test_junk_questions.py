@@ -150,6 +150,7 @@ INNER = {
     "audit.covering": {"covering", "covering_column", "vrp_texts"},
     "audit.entries": {"entries", "finders"},
     "audit.hijacks": {"candidates"},
+    "audit.impact": {"cover_hops"},
     "audit.incident_summary": {"percent"},
     "audit.irr": {"registered"},
     "audit.ixp": {"address_of"},
@@ -164,12 +165,12 @@ INNER = {
     "audit.sav": {"bar_sav", "cone", "efp_a", "efp_b", "procedure_x", "strict"},
     "audit.sav_heard": {"pairs_of"},
     "audit.tables": {
-        "arrow", "joined", "list_column", "number_column", "origins", "prefix_column", "prefix_texts",
-        "prefixes", "route_columns", "taken", "text_column", "words",
+        "arrow", "as_names", "joined", "list_column", "name_column", "number_column", "origins",
+        "prefix_column", "prefix_texts", "prefixes", "route_columns", "taken", "text_column", "words",
     },
     "reference.lines": {"numbered_lines", "octets_in_pieces", "read_octets"},
     "reference.rpsl": {"objects_of", "read_objects"},
-    "reference.rows": {"rows_of_file"},
+    "reference.rows": {"rows_of_csv", "rows_of_file"},
     "reference.special": {"special_asns"},
 }  # fmt: skip
 """What the modules of a package call of each other, with what those that are asked have checked."""
