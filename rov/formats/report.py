@@ -71,8 +71,13 @@ class Intake:
         if self.strict:
             raise VrpFileError(self.name, fault if section == VRPS else f"{section}: {fault}", row)
         self.skipped_count += 1
-        if len(self.skipped) < MAX_REPORTED:
-            self.skipped.append(BadRow(section, row, fault))
+        # in the order of the list, of which the rows whose types do not fit are found first
+        at = len(self.skipped)
+        while at and self.skipped[at - 1].section == section and self.skipped[at - 1].row > row:
+            at -= 1
+        if at < MAX_REPORTED:
+            self.skipped.insert(at, BadRow(section, row, fault))
+            del self.skipped[MAX_REPORTED:]
 
     def report(self, form: str) -> ReadReport:
         """All of it as a Snapshot, with its format and what was left out."""

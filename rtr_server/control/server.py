@@ -121,8 +121,9 @@ class ControlServer:
             command = self._commands.find(request.command)
             if command.changes:
                 asked = {key: value for key, value in request.arguments.items() if value is not None}
-                # ours last: whoever asks may name arguments as he likes
-                fields: dict[str, Any] = {**asked, "command": request.command, **_user(writer)}
+                ours: dict[str, Any] = {"command": request.command, **_user(writer)}
+                # first, and last as well: whoever asks may name arguments as he likes
+                fields = {**ours, **asked, **ours}
                 log.info("control command", extra={"fields": fields})
             return await self._commands.run(request)
         except ControlError as error:

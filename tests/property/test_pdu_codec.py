@@ -34,6 +34,7 @@ def vrps(draw):
 providers = st.one_of(
     st.just((0,)), st.sets(st.integers(1, 2**32 - 1), min_size=1, max_size=20).map(sorted).map(tuple)
 )
+customers = st.integers(1, 2**32 - 1)
 keys = st.builds(RouterKey, u32, st.binary(min_size=20, max_size=20), st.binary(min_size=1, max_size=200))
 text = st.text(st.characters(categories=("L", "N", "P")), max_size=30)
 
@@ -47,8 +48,8 @@ pdus = st.one_of(
     st.builds(EndOfData, st.integers(1, 2), u16, u32, u32, u32, u32),
     st.builds(CacheReset, versions),
     st.builds(RouterKeyPdu, st.integers(1, 2), st.booleans(), keys),
-    st.builds(AspaPdu, st.just(2), st.just(True), st.builds(Aspa, u32, providers)),
-    st.builds(AspaPdu, st.just(2), st.just(False), st.builds(Aspa, u32, st.just(()))),
+    st.builds(AspaPdu, st.just(2), st.just(True), st.builds(Aspa, customers, providers)),
+    st.builds(AspaPdu, st.just(2), st.just(False), st.builds(Aspa, customers, st.just(()))),
     st.builds(ErrorReport, versions, u16, st.binary(max_size=200), text),
 )
 

@@ -249,6 +249,14 @@ def test_times_with_a_zone() -> None:
     assert parse_time("2025-07-20T11:31:33+02:00") == parse_time("2025-07-20 09:31:33") == 1753003893
 
 
+def test_bad_rows_are_told_in_the_order_of_the_file() -> None:
+    """Whose types do not fit is found out before the others are looked at."""
+    rows: list[object] = [{}, None] * (MAX_REPORTED + 2)
+    report = read_bytes(json.dumps({"roas": rows}).encode(), "x", strict=False)
+    assert [bad.row for bad in report.skipped] == list(range(1, MAX_REPORTED + 1))
+    assert report.skipped_count == len(rows)
+
+
 LAST_SECOND = 253_402_300_799
 """Of the year 9999: no certificate states a later time."""
 
