@@ -57,9 +57,10 @@ $(VENV)/.tools: $(BUILD_INPUT)
 run: build
 	$(BIN)/rtr-server serve $(if $(VRPS),--vrps '$(VRPS)',--synthetic) $(foreach at,$(LISTEN),--listen '$(at)') $(ARGS)
 
-# One file stays on one worker, so that each real data set is read once.
+# One file stays on one worker, so that each real data set is read once. In the order of their names: files of
+# many tests first, as is usual, would leave those that wait for routers to the end, where nothing else is done.
 test: $(VENV)/.tools
-	$(BIN)/python -m pytest -rsfE -n $(JOBS) --dist loadfile $(TESTS)
+	$(BIN)/python -m pytest -rsfE -n $(JOBS) --dist loadfile --no-loadscope-reorder $(TESTS)
 
 # Each check of types takes one processor for long, most of it to read what is used: so both at a time.
 lint: $(VENV)/.tools
