@@ -86,6 +86,7 @@ class Pipeline:
         """Until cancelled."""
         self._steps.start()
         await in_thread(self._resume)
+        self._news.set()  # what an earlier loader kept may do: a source that has not changed says nothing
         self._began = time.monotonic()
         try:
             async with asyncio.TaskGroup() as tasks:

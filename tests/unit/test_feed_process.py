@@ -5,13 +5,14 @@ import json
 import os
 import signal
 import sys
+import time
 
 import pytest
 
 from rtr_server.cache import wire
 from rtr_server.config.sources import FileSource, Guard, Policy, Slurm, StaticSource, StaticVrp, Watch
 from rtr_server.config.values import Seconds, network
-from rtr_server.feed import messages, process
+from rtr_server.feed import messages, pipeline, process
 from rtr_server.feed.feed import FeedError
 from rtr_server.feed.messages import Serving
 from rtr_server.feed.process import ProcessFeed
@@ -262,7 +263,28 @@ def test_an_empty_set_is_never_handed_over(tmp_path):
     run(scenario, Settings((FileSource(path=empty),)), tmp_path / "feed")
 
 
-@pytest.mark.realdata
+def test_what_an_earlier_loader_kept_is_served_at_once(file, tmp_path, monkeypatch):
+    """A file that has not changed since brings no news, and nothing else may be waited for."""
+    monkeypatch.setattr(pipeline, "TICK", 2 * PATIENCE)
+    settings, directory = Settings((FileSource(path=file),)), tmp_path / "feed"
+    directory.mkdir()
+
+    async def life(there):
+        told = []
+        loader = pipeline.Pipeline(settings, directory, time.time, told.append)
+        running = asyncio.create_task(loader.run())
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await until(lambda: any(isinstance(each, messages.Prepared) for each in told))
+                await until(there)
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+
+    for _ in ("first", "later"):
+        asyncio.run(life(lambda: [*directory.glob("source-*.state")]))
+
+
 def test_a_source_that_fails_before_the_first_set_of_a_loader_is_told(file, tmp_path):
     """The set that the last loader kept, and then what is wrong with the source now."""
     settings, directory = Settings((FileSource(path=file),)), tmp_path / "feed"
@@ -283,6 +305,7 @@ def test_a_source_that_fails_before_the_first_set_of_a_loader_is_told(file, tmp_
     run(after, settings, directory)
 
 
+@pytest.mark.realdata
 def test_two_real_sets_half_an_hour_apart(first_set, second_set, tmp_path, first_texts, second_texts):
     """Nine VRPs come and six go; ten thousand renewed times of expiry are no change."""
     current = tmp_path / "vrps.json.bz2"
