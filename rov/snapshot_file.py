@@ -247,7 +247,7 @@ def _sliced(name: str, octets: memoryview) -> tuple[_Header, _Columns]:
     try:
         packed = octets[_PREAMBLE.size : _PREAMBLE.size + header_size]
         header = msgspec.msgpack.decode(packed, type=_Header)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise SnapshotFileError(name, f"expected a header of this format: {error}") from error
     offsets = _offsets(header, header_size)
     if offsets[-1] != len(octets):

@@ -151,7 +151,7 @@ def _frames(octets: bytes) -> Iterator[tuple[Record, int]]:
             return
         try:
             record = _DECODER.decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return
         place += _FRAME.size + length
         yield record, place

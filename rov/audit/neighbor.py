@@ -17,7 +17,7 @@ from rov.audit.covering import covering_column
 from rov.audit.entries import Entries, entries, finders
 from rov.audit.paths import PathVerdicts
 from rov.audit.schemas import Schema
-from rov.audit.tables import arrow, route_columns, taken
+from rov.audit.tables import arrow, number_column, route_columns, taken
 from rov.audit.verdicts import Judged, Verdicts
 from rov.errors import ArgumentError
 from rov.index import VrpIndex
@@ -172,7 +172,8 @@ def reasons_column(reasons: Reasons) -> pa.Array:
     words = [
         [why.label for why in Unfiltered if number & why] for number in range(2 * Unfiltered.NOT_IN_ALLOWLIST)
     ]
-    return pyarrow.array(words, pyarrow.list_(pyarrow.string())).take(pyarrow.array(np.concatenate(reasons)))
+    texts = pyarrow.array(words, pyarrow.list_(pyarrow.string()))
+    return texts.take(number_column(np.concatenate(reasons)))
 
 
 def unfiltered_table(verdicts: Verdicts, reasons: Reasons) -> pa.Table:

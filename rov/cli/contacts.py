@@ -12,9 +12,10 @@ from rov.audit.contacts import CONTACTS, contacts_table
 from rov.cli.answers import Reply, answer_about, limit_option
 from rov.cli.asked import Asked, dump_options
 from rov.cli.dumps import output_option
-from rov.cli.shared import EXIT_FOUND, AsnType, busy, json_option, several
+from rov.cli.shared import EXIT_FOUND, AsnType, busy, json_option
 from rov.formats.compression import write_file
 from rov.reference.contacts import read_contacts
+from rov.report.blocks import several
 from rov.report.letters import letters as letters_of
 
 

@@ -11,7 +11,8 @@ from rov.audit.leaks import AS_LEAKS, PEER_LEAKS, as_leaks_table, peer_leaks_tab
 from rov.cli.answers import Reply, answer_about, limit_option
 from rov.cli.asked import Asked, dump_options
 from rov.cli.dumps import output_option, reopened, spool_of_command
-from rov.cli.shared import json_option, several
+from rov.cli.shared import json_option
+from rov.report.blocks import several
 from rov.types import State
 
 

@@ -217,5 +217,5 @@ def _thresholds(path: str | None) -> Thresholds:
         return Thresholds()
     try:
         return msgspec.json.decode(read_octets(path), type=Thresholds)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ReferenceFileError(path, f'expected {{"ready": 0.8, "aspiring": 0.6}}: {error}') from error

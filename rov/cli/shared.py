@@ -137,15 +137,6 @@ def read_index(path: str, strict: bool) -> VrpIndex:
         return VrpIndex(report.snapshot)
 
 
-def several(count: int, noun: str) -> str:
-    """A count and what is counted.
-
-    >>> several(1, "route"), several(2_000, "route")
-    ('1 route', '2,000 routes')
-    """
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
-
-
 def json_text(answer: Any) -> str:
     """An answer as indented JSON."""
     return msgspec.json.format(msgspec.json.encode(answer), indent=2).decode() + "\n"

@@ -11,7 +11,8 @@ from rov.audit.suggest import SUGGEST, krill_lines, slurm_json, suggest, suggest
 from rov.cli.answers import Reply, answer_about, limit_option
 from rov.cli.asked import Asked, dump_options
 from rov.cli.forms import check_form, form_options, write_text
-from rov.cli.shared import EXIT_FOUND, AsnType, PrefixType, busy, json_option, several
+from rov.cli.shared import EXIT_FOUND, AsnType, PrefixType, busy, json_option
+from rov.report.blocks import several
 from rov.types import Prefix
 
 FORMATS = {"slurm": slurm_json, "krill": krill_lines}

@@ -13,8 +13,9 @@ from rov.audit.whatif import WHATIF, Change, change, whatif_table
 from rov.cli.answers import Reply, answer_about, limit_option
 from rov.cli.asked import Asked, dump_options
 from rov.cli.dumps import output_option
-from rov.cli.shared import EXIT_FOUND, busy, json_option, several
+from rov.cli.shared import EXIT_FOUND, busy, json_option
 from rov.errors import PrefixError
+from rov.report.blocks import several
 from rov.snapshot import Snapshot
 from rov.types import Prefix, State, Vrp
 

@@ -299,6 +299,7 @@ class Monitor:
             KeyError,
             IndexError,
             msgspec.DecodeError,
+            RecursionError,
             EOFError,
             BadZipFile,
             MemoryError,

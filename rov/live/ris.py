@@ -59,7 +59,7 @@ def updates_of(lines: Iterable[bytes]) -> tuple[list[Update], int]:
                 raise ValueError("too long")
             message = _DECODER.decode(line)
             found += _updates(message.data)
-        except (msgspec.DecodeError, PrefixError, ValueError):
+        except (msgspec.DecodeError, PrefixError, ValueError, RecursionError):
             bad += 1
     return found, bad
 

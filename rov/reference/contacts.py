@@ -118,7 +118,14 @@ class Contacts:
                 mails = tuple(contact for contact in found if contact.email)
                 if asn is not None:
                     self._peering[asn] = str(net.get("name") or ""), mails, bool(found)
-        except (msgspec.DecodeError, KeyError, TypeError, AttributeError) as error:
+        except (
+            msgspec.DecodeError,
+            RecursionError,
+            ValueError,
+            KeyError,
+            TypeError,
+            AttributeError,
+        ) as error:
             raise ReferenceFileError(path, f"{expected}, found: {error}") from error
 
     def of(self, asn: int) -> Network:

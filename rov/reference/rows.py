@@ -78,7 +78,7 @@ def _objects(name: str, lines: list[str]) -> Iterator[tuple[int, dict[str, Any]]
         if line.strip():
             try:
                 row = msgspec.json.decode(line, type=dict[str, Any])
-            except msgspec.DecodeError as error:
+            except (msgspec.DecodeError, RecursionError) as error:
                 raise ReferenceFileError(name, f"expected a JSON object: {error}", number) from error
             yield number, row
 

@@ -60,6 +60,15 @@ class Answer(NamedTuple):
     blocks: Sequence[Block]
 
 
+def several(count: int, noun: str) -> str:
+    """A count and what is counted.
+
+    >>> several(1, "route"), several(2_000, "route")
+    ('1 route', '2,000 routes')
+    """
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def percent(part: float, whole: float) -> str:
     """A share as text, "-" of nothing.
 

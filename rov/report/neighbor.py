@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from rov.audit.neighbor import LONGEST_PATH, Unfiltered, unfiltered_table
+from rov.audit.neighbor import LONGEST_PATH, Flags, Reasons, Unfiltered, unfiltered_table
 from rov.errors import ArgumentError
-from rov.report.blocks import Answer, Block, Grid, Note
+from rov.report.blocks import Answer, Block, Grid, Note, several
 from rov.report.subject import Subject
 
 LISTED = 50
@@ -39,16 +39,15 @@ def neighbor_answer(subject: Subject) -> Answer:
     >>> table = RouteTable(RouteColumns(4, [10 << 24], [8], [13335], [1]), RouteColumns.empty(6))
     >>> verdicts = judge(table, VrpIndex(Snapshot.empty()))
     >>> neighbor_answer(Subject(verdicts, (), "", 64496, unfiltered=unfiltered(verdicts))).lead
-    'Of 1 routes that AS64496 sent, 1 should have been filtered there.'
+    'Of 1 route that AS64496 sent, 1 should have been filtered there.'
     """
     if subject.unfiltered is None or subject.neighbor is None:
         raise ArgumentError("section neighbor: expected the routes of one (rov.audit.neighbor.unfiltered)")
     counts = {
         why: [int((part & np.uint16(why) != 0).sum()) for part in subject.unfiltered] for why in Unfiltered
     }
-    table = unfiltered_table(subject.verdicts, subject.unfiltered)
-    rows = table.slice(0, LISTED).to_pylist()
-    total, bad = len(subject.verdicts), table.num_rows
+    total, bad = len(subject.verdicts), sum(int(np.count_nonzero(part)) for part in subject.unfiltered)
+    rows = unfiltered_table(subject.verdicts, _first(subject.unfiltered, LISTED)).to_pylist()
     summary: dict[str, Any] = {
         "routes": total,
         "unfiltered": bad,
@@ -64,8 +63,18 @@ def neighbor_answer(subject: Subject) -> Answer:
         Grid(f"Routes, the first {LISTED}", ["prefix", "origin", "why", "VRPs"], listed),
         Note("A route may be counted for several reasons. rov filter build makes lists of what is allowed."),
     ]
-    lead = f"Of {total:,} routes that AS{subject.neighbor} sent, {bad:,} should have been filtered there."
+    sent = f"{several(total, 'route')} that AS{subject.neighbor} sent"
+    lead = f"Of {sent}, {bad:,} should have been filtered there."
     return Answer("What the neighbour should have filtered", lead, summary, blocks)
+
+
+def _first(reasons: Reasons, count: int) -> Reasons:
+    """The reasons of the first routes that have any: what VRPs cover is looked up for these only."""
+    kept: list[Flags] = []
+    for flags in reasons:
+        left = count - sum(int(np.count_nonzero(part)) for part in kept)
+        kept.append(np.where(np.cumsum(flags != 0) <= left, flags, 0).astype(np.uint16))
+    return Reasons(*kept)
 
 
 def _origin(row: dict[str, Any]) -> str:

@@ -208,5 +208,5 @@ async def receive(reader: asyncio.StreamReader) -> Message | None:
         return _decoder.decode(await reader.readexactly(length))
     except (asyncio.IncompleteReadError, ConnectionError):
         return None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ChannelError(f"no message: {error}") from error

@@ -258,7 +258,7 @@ class Tracked:
         try:
             remembered = msgspec.msgpack.decode(state_file.read_bytes(), type=Remembered)
             snapshot = Snapshot.open(set_file)
-        except (OSError, RovError, msgspec.DecodeError, UnicodeDecodeError):
+        except (OSError, RovError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return
         self.snapshot, self.as_of, self.loaded_at = snapshot, remembered.as_of, remembered.loaded_at
         self.skipped, self._lapse, self.began = remembered.skipped, remembered.lapse, True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from typing import Protocol
 
@@ -13,6 +14,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from rtr_server.config.web import Http, read_token
+from rtr_server.logs import event
 from rtr_server.threads import in_thread
 from rtr_server.transport.errors import TransportError
 from rtr_server.web import (
@@ -34,6 +36,8 @@ from rtr_server.web.daemon import Daemon
 from rtr_server.web.gate import Gate
 from rtr_server.web.problems import MEDIA_TYPE, Problem
 from rtr_server.web.protocol import Traffic
+
+log = logging.getLogger(__name__)
 
 
 class Module(Protocol):
@@ -68,10 +72,16 @@ class Web:
         self.meter.requests = self.app.requests
 
     async def warm_up(self) -> None:
-        """Import and compile now what the first answers need; in part in a thread."""
+        """Import and compile now what the first answers need; in part in a thread.
+
+        What cannot be had then cannot be had later: whoever asks for it is told, and routers are served.
+        """
         async with anyio.create_task_group():  # chooses and imports its event loop
             pass
-        await in_thread(self._prepare)
+        try:
+            await in_thread(self._prepare)
+        except Exception as error:
+            event(log, logging.WARNING, "HTTP not ready in all parts", error=repr(error))
 
     def _prepare(self) -> None:
         self._pages.warm_up()

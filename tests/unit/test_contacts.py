@@ -163,10 +163,14 @@ def test_a_template_of_ones_own(files, capsys):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[]", "{}", '{"data": 7}', '{"data": [7]}', '{"data": [{"name": "x"}]}']
+    "text",
+    [
+        *("", "[]", "{}", '{"data": 7}', '{"data": [7]}', '{"data": [{"name": "x"}]}'),
+        *('{"data": ' + "[" * 100_000, '{"data": "\udcff"}'),
+    ],
 )
 def test_what_is_no_peeringdb(tmp_path, text):
-    (tmp_path / "net.json").write_text(text)
+    (tmp_path / "net.json").write_bytes(text.encode(errors="surrogateescape"))
     with pytest.raises(ReferenceFileError, match="expected JSON of PeeringDB"):
         read_contacts(peeringdb=tmp_path / "net.json")
 

@@ -255,6 +255,7 @@ def test_what_detect_writes_summarize_reads(detect, tmp_path, capsys):
         (b'{\n"summary": {}\n}', 'expected a list of rows, or one as "rows": '),
         (b'[{"type": "leak"}]', "line 1: expected a type and a start"),
         (b"[" * 100_000, "expected a list of rows"),
+        (b'{"type": ' + b"[" * 100_000, "line 1: expected a JSON object"),
     ],
 )
 def test_events_that_are_none(octets, said, tmp_path):

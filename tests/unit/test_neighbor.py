@@ -3,10 +3,15 @@
 import csv
 import json
 
+import numpy as np
 import pytest
 
-from rov import Aspa, Prefix, Snapshot, Vrp, cli
-from rov.audit.neighbor import LONGEST_PATH, Unfiltered
+from rov import Aspa, Prefix, Snapshot, Vrp, VrpIndex, cli
+from rov.audit import judge
+from rov.audit.neighbor import LONGEST_PATH, Unfiltered, unfiltered, unfiltered_table
+from rov.report import Subject
+from rov.report.neighbor import LISTED, neighbor_answer
+from rov.rib import RouteColumns, RouteTable
 from tests import mrt_writer as mrt
 
 THEM, OTHER = ("192.0.2.2", 64601), ("192.0.2.3", 3356)
@@ -152,3 +157,17 @@ def test_a_neighbour_that_filters(files, capsys):
     words = ["audit", files / "rib.mrt", "--vrps", files / "vrps", "--fail-on", "unfiltered"]
     assert cli.main([*map(str, words)]) == 2
     assert "expected --neighbor AS with it" in capsys.readouterr().err
+
+
+def test_the_page_lists_the_first_routes_of_both_families():
+    ipv4 = RouteColumns(4, (np.arange(60) << 8) + (10 << 24), [24] * 60, [13335] * 60, [1] * 60)
+    words = np.array([[0xFC << 56, at] for at in range(3)], np.uint64)
+    ipv6 = RouteColumns(6, words, [128] * 3, [13335] * 3, [1] * 3)
+    for table in (RouteTable(ipv4, ipv6), RouteTable(ipv4.take(np.arange(2)), ipv6)):
+        verdicts = judge(table, VrpIndex(Snapshot.empty()))
+        found = unfiltered(verdicts)
+        answer = neighbor_answer(Subject(verdicts, (), "", 64496, unfiltered=found))
+        every = unfiltered_table(verdicts, found)["prefix"].to_pylist()
+        assert answer.summary["unfiltered"] == len(every) == len(table)
+        (grid,) = [block for block in answer.blocks if getattr(block, "title", "").startswith("Routes")]
+        assert [row[0] for row in grid.rows] == every[:LISTED]

@@ -10,6 +10,7 @@ import time
 
 import pyarrow as pa
 
+from rtr_server.web import bulk
 from tests.conftest import ports
 
 WATCHED = """
@@ -103,3 +104,13 @@ def test_no_answer_imports_anything(tmp_path):
         process.send_signal(signal.SIGTERM)
         told, _ = process.communicate(timeout=60)
     assert told.splitlines()[-1] == "late:"
+
+
+def test_a_package_that_is_broken_keeps_nobody_from_being_served(run_daemon, monkeypatch, caplog):
+    def broken():
+        raise AttributeError("_ARRAY_API not found")
+
+    monkeypatch.setattr(bulk, "warm_up", broken)
+    with run_daemon() as running:
+        assert running.client.get("/readyz").status_code == 200
+    assert [record for record in caplog.records if record.getMessage() == "HTTP not ready in all parts"]
