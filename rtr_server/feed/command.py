@@ -71,6 +71,10 @@ class CommandFeed:
         with contextlib.suppress(ValueError, KeyError):
             self._ran_at = float(remembered["ran_at"])
 
+    def is_due(self) -> bool:
+        """Whether it is time to run it."""
+        return self._ran_at is None or self._wait(self._ran_at) == 0.0
+
     def reload(self) -> None:
         """Run now."""
         self._wake.set()
@@ -94,11 +98,14 @@ class CommandFeed:
     async def _due(self) -> None:
         if self._ran_at is None:
             return
-        ago = max(0.0, self._clock() - self._ran_at)
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(max(0.0, self._backoff.delay(self._source.interval) - ago)):
+            async with asyncio.timeout(self._wait(self._ran_at)):
                 await self._wake.wait()
         self._wake.clear()
+
+    def _wait(self, ran_at: float) -> float:
+        ago = max(0.0, self._clock() - ran_at)
+        return max(0.0, self._backoff.delay(self._source.interval) - ago)
 
     async def _run(self) -> Loaded:
         before = _signature(self._source.output)

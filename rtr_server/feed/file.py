@@ -103,6 +103,10 @@ class FileFeed:
         if len(numbers) == 4:
             self._seen = (numbers[0], numbers[1], numbers[2], numbers[3])
 
+    def is_due(self) -> bool:
+        """Whether the file is another than the one last read, or gone."""
+        return self._seen is None or _signature(self._path) != self._seen
+
     def look(self) -> None:
         """Take the file as it is now for known: who reads it otherwise says so before reading."""
         self._seen = _signature(self._path)

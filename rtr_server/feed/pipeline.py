@@ -37,6 +37,10 @@ TICK = 5.0
 SETTLE = 20.0
 """Seconds after the start for which sources are waited for that have not said anything yet."""
 
+RENEWAL = 5.0
+"""Seconds after the start for which sources are waited for whose set an earlier loader kept: that may be
+older than what is served, and a router would be taken back to it for as long as the new one is read."""
+
 
 class Pipeline:
     """Runs the sources of ``settings``; what comes of it is given to ``emit``, in the event loop.
@@ -86,7 +90,7 @@ class Pipeline:
         """Until cancelled."""
         self._steps.start()
         await in_thread(self._resume)
-        self._news.set()  # what an earlier loader kept may do: a source that has not changed says nothing
+        self._news.set()  # a source that has not changed since an earlier loader kept it says nothing
         self._began = time.monotonic()
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -233,11 +237,11 @@ class Pipeline:
         if not usable:
             return self._made_from is not None and not self._all_failed()
         if self._settings.policy.combine == "any":
-            return all(each.began for each in self._tracked[: min(usable)]) or self._settled()
-        return all(each.began for each in self._tracked) or self._settled()
-
-    def _settled(self) -> bool:
-        return time.monotonic() - self._began > SETTLE
+            waited_for = self._tracked[: min(usable) + 1]
+        else:
+            waited_for = self._tracked
+        age = time.monotonic() - self._began
+        return all(each.heard or age >= (RENEWAL if each.began else SETTLE) for each in waited_for)
 
     # In a thread
 

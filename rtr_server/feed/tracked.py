@@ -132,6 +132,8 @@ class Tracked:
         self.error: FeedError | None = None
         self.began = False
         """Whether there was an outcome, be it from before or a failure."""
+        self.heard = False
+        """Whether what is known is as of now: an outcome in this life, or nothing is due since the last."""
         self.skipped = 0
         self._lapse: int | None = None
         self._failing_since: int | None = None
@@ -159,6 +161,7 @@ class Tracked:
                 log.exception("source failed", extra={"fields": {"source": self.name}})
                 self._failed(FeedError(f"{self.name}: {type(error).__name__}: {error}", temporary=True))
                 await asyncio.sleep(PAUSE)
+            self.heard = True
             self._changed(self)
 
     def reload(self) -> None:
@@ -268,6 +271,7 @@ class Tracked:
             self._feed.resume(remembered.feed, snapshot)
         elif isinstance(self._feed, FileFeed | UrlFeed | CommandFeed):
             self._feed.resume(remembered.feed)
+        self.heard = isinstance(self._feed, FileFeed | CommandFeed) and not self._feed.is_due()
         if isinstance(self._feed, FileFeed) and isinstance(self._outcomes, Polled):
             self._outcomes.began = True
 

@@ -9,8 +9,18 @@ import time
 
 import pytest
 
+from rov import Snapshot
 from rtr_server.cache import wire
-from rtr_server.config.sources import FileSource, Guard, Policy, Slurm, StaticSource, StaticVrp, Watch
+from rtr_server.config.sources import (
+    CommandSource,
+    FileSource,
+    Guard,
+    Policy,
+    Slurm,
+    StaticSource,
+    StaticVrp,
+    Watch,
+)
 from rtr_server.config.values import Seconds, network
 from rtr_server.feed import messages, pipeline, process
 from rtr_server.feed.feed import FeedError
@@ -263,26 +273,65 @@ def test_an_empty_set_is_never_handed_over(tmp_path):
     run(scenario, Settings((FileSource(path=empty),)), tmp_path / "feed")
 
 
-def test_what_an_earlier_loader_kept_is_served_at_once(file, tmp_path, monkeypatch):
-    """A file that has not changed since brings no news, and nothing else may be waited for."""
-    monkeypatch.setattr(pipeline, "TICK", 2 * PATIENCE)
-    settings, directory = Settings((FileSource(path=file),)), tmp_path / "feed"
-    directory.mkdir()
+def life(settings, directory, until_then=lambda told: True, clock=time.time):
+    """What a pipeline in this process says up to its first set, and until something more is so."""
 
-    async def life(there):
+    async def main():
         told = []
-        loader = pipeline.Pipeline(settings, directory, time.time, told.append)
+        loader = pipeline.Pipeline(settings, directory, clock, told.append)
         running = asyncio.create_task(loader.run())
         try:
             async with asyncio.timeout(PATIENCE):
                 await until(lambda: any(isinstance(each, messages.Prepared) for each in told))
-                await until(there)
+                await until(lambda: until_then(told))
         finally:
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
+        return [Snapshot.open(each.path) for each in told if isinstance(each, messages.Prepared)]
 
-    for _ in ("first", "later"):
-        asyncio.run(life(lambda: [*directory.glob("source-*.state")]))
+    return asyncio.run(main())
+
+
+@pytest.fixture
+def kept(file, tmp_path):
+    """A directory in which an earlier loader kept the set of a file; and the settings."""
+    settings, directory = Settings((FileSource(path=file),)), tmp_path / "feed"
+    directory.mkdir()
+    life(settings, directory, lambda _: list(directory.glob("source-*.state")))
+    return settings, directory
+
+
+def test_what_an_earlier_loader_kept_is_served_at_once(kept, monkeypatch):
+    """A file that has not changed since brings no news, and nothing else may be waited for."""
+    monkeypatch.setattr(pipeline, "TICK", 2 * PATIENCE)
+    monkeypatch.setattr(pipeline, "RENEWAL", 2 * PATIENCE)
+    assert [len(each) for each in life(*kept)] == [2]
+
+
+def test_what_an_earlier_loader_kept_is_not_served_where_there_is_newer(kept, file, monkeypatch):
+    """Routers would be taken back to it for a moment."""
+    monkeypatch.setattr(pipeline, "TICK", 0.05)
+    monkeypatch.setattr(pipeline, "RENEWAL", 2 * PATIENCE)
+    replace(file, *ROWS)
+    assert [len(each) for each in life(*kept)] == [3]
+
+
+def test_a_program_that_is_not_due_is_not_waited_for_and_one_that_hangs_not_long(tmp_path, monkeypatch):
+    monkeypatch.setattr(pipeline, "TICK", 0.05)
+    monkeypatch.setattr(pipeline, "RENEWAL", 2 * PATIENCE)
+    rows = tmp_path / "rows"
+    rows.write_text(HEADER + ROWS[0])
+    script = f"cat {rows}; test ! -e {tmp_path}/hang || sleep 600"
+    directory = tmp_path / "feed"
+    directory.mkdir()
+    settings = Settings((CommandSource(argv=("sh", "-c", script), interval=Seconds(1200.0)),))
+    life(settings, directory, lambda _: list(directory.glob("source-*.state")))
+    assert [len(each) for each in life(settings, directory)] == [1], "not due for twenty minutes"
+
+    (tmp_path / "hang").touch()
+    rows.write_text(HEADER + ROWS[0] + ROWS[1])
+    monkeypatch.setattr(pipeline, "RENEWAL", 0.5)
+    assert [len(each) for each in life(settings, directory, clock=lambda: time.time() + 1800)] == [1]
 
 
 def test_a_source_that_fails_before_the_first_set_of_a_loader_is_told(file, tmp_path):

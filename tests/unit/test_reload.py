@@ -48,7 +48,10 @@ class Daemon:
 
     def reload(self, text, expected):
         """Take a new file; the log lines of that, once one of them has ``expected``."""
-        self.config.write_text(text)
+        # By rename: an earlier signal may have it read just now.
+        fresh = self.config.with_suffix(".fresh")
+        fresh.write_text(text)
+        fresh.replace(self.config)
         before = len(self.log.read_text())
         self.process.send_signal(signal.SIGHUP)
         for _ in range(400):
