@@ -35,7 +35,8 @@ from rtr_server.threads import in_thread
 log = logging.getLogger(__name__)
 
 LOAD_TIMEOUT = 900.0
-"""Seconds for one load: a file on a dead network file system blocks for ever."""
+"""Seconds for one load: a file on a dead network file system blocks for ever. Its thread is waited for again
+then, so that a source that hangs has one and not one more with each try."""
 
 PAUSE = 5.0
 """Seconds after a failure that nobody expected."""
@@ -75,10 +76,11 @@ class Polled:
         self.began = False
         self.busy = False
         self._wake = asyncio.Event()
+        self._loading: asyncio.Task[Loaded | None] | None = None
 
     async def next(self) -> Loaded | None:
         """Wait for a change, load."""
-        if self.began:
+        if self.began and self._loading is None:
             waits = [asyncio.ensure_future(self._feed.changed()), asyncio.ensure_future(self._wake.wait())]
             try:
                 await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
@@ -88,13 +90,16 @@ class Polled:
         self.began = True
         self._wake.clear()
         self.busy = True
+        if self._loading is None:
+            self._loading = asyncio.create_task(in_thread(self._load))
         try:
-            async with asyncio.timeout(LOAD_TIMEOUT):
-                return await in_thread(self._load)
-        except TimeoutError:
-            raise FeedError(f"{self._feed.name}: not loaded in {LOAD_TIMEOUT:g} s", temporary=True) from None
+            done, _ = await asyncio.wait([self._loading], timeout=LOAD_TIMEOUT)
         finally:
             self.busy = False
+        if not done:
+            raise FeedError(f"{self._feed.name}: not loaded in {LOAD_TIMEOUT:g} s", temporary=True)
+        self._loading = None
+        return done.pop().result()
 
     def _load(self) -> Loaded | None:
         with self._reading():

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
-import time
 from collections import Counter
 from collections.abc import Mapping
 from email.utils import mktime_tz, parsedate_tz
@@ -17,6 +15,7 @@ import urllib3
 import rov
 from rov import RovError
 from rtr_server.feed.backoff import Backoff
+from rtr_server.feed.bounded import BoundedPool
 from rtr_server.feed.feed import FeedError, Loaded, tolerated
 
 DEFAULT_INTERVAL = 600
@@ -71,10 +70,9 @@ class UrlFeed:
         self._bad_rows = bad_rows
         self._validators: dict[str, str] = {}
         self._backoff = Backoff(RETRY_INTERVAL, interval, chosen)
-        self._cancelled = threading.Event()
         self.answers: Counter[str] = Counter()
         """HTTP answers so far, by status."""
-        self._pool = urllib3.PoolManager(
+        self._pool = BoundedPool(
             num_pools=2,
             ca_certs=None if ca_file is None else str(ca_file),
             timeout=urllib3.Timeout(connect=CONNECT_TIMEOUT, read=READ_TIMEOUT),
@@ -112,35 +110,40 @@ class UrlFeed:
 
     def _fetch(self, body: bytearray) -> Mapping[str, str] | None:
         """Append what the URL gives to ``body``; the headers of the answer, None if nothing changed."""
-        headers = {"accept-encoding": "gzip", "user-agent": "rtr-server", **self._validators}
-        try:
-            response = self._pool.request("GET", self.name, headers=headers, preload_content=False)
-            self.answers[str(response.status)] += 1
+        late = FeedError(f"{self.name}: not complete in {self._fetch_timeout:g} s", temporary=True)
+        with self._pool.within(self._fetch_timeout) as ended:
             try:
-                if response.status == NOT_MODIFIED and self._validators:
-                    return None
-                if response.status != OK:
-                    raise FeedError(f"{self.name}: HTTP status {response.status}", temporary=True)
-                self._copy(response, body)
-            finally:
-                response.release_conn()
-                response.close()
-        except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise FeedError(f"{self.name}: {_cause(error)}", temporary=True) from error
+                answered = self._ask(body)
+            except (urllib3.exceptions.HTTPError, OSError) as error:
+                if ended.is_set():
+                    raise late from error
+                raise FeedError(f"{self.name}: {_cause(error)}", temporary=True) from error
+            if ended.is_set():  # where the end of the connection is the end of the body, this was no error
+                raise late
+        return answered
+
+    def _ask(self, body: bytearray) -> Mapping[str, str] | None:
+        headers = {"accept-encoding": "gzip", "user-agent": "rtr-server", **self._validators}
+        response = self._pool.request("GET", self.name, headers=headers, preload_content=False)
+        self.answers[str(response.status)] += 1
+        try:
+            if response.status == NOT_MODIFIED and self._validators:
+                return None
+            if response.status != OK:
+                raise FeedError(f"{self.name}: HTTP status {response.status}", temporary=True)
+            self._copy(response, body)
+        finally:
+            response.release_conn()
+            response.close()
         return response.headers
 
     def _copy(self, response: urllib3.BaseHTTPResponse, body: bytearray) -> None:
-        """The decoded body in pieces, up to the limits."""
-        until = time.monotonic() + self._fetch_timeout
+        """The decoded body in pieces, up to the limit."""
         octets = 0
         while piece := response.read1(CHUNK, decode_content=True):
             octets += len(piece)
             if octets > self._max_octets:
                 raise FeedError(f"{self.name}: longer than {self._max_octets:,} octets")
-            if time.monotonic() > until:
-                raise FeedError(f"{self.name}: not complete in {self._fetch_timeout:g} s", temporary=True)
-            if self._cancelled.is_set():
-                raise FeedError(f"{self.name}: fetch cancelled", temporary=True)
             body += piece
 
     async def changed(self) -> None:
@@ -148,8 +151,8 @@ class UrlFeed:
         await asyncio.sleep(self._backoff.delay(self._interval))
 
     def cancel(self) -> None:
-        """A fetch ends with the octets that come next."""
-        self._cancelled.set()
+        """A fetch that is under way fails."""
+        self._pool.end()
 
 
 def _validators(headers: Mapping[str, str]) -> dict[str, str]:

@@ -5,17 +5,21 @@ import contextlib
 import gzip
 import http.server
 import os
+import socket
+import ssl
 import threading
 import time
 
 import pytest
+import trustme
 
 from rov import NO_EXPIRY, Snapshot, VrpColumns
 from rtr_server.feed import file as file_module
+from rtr_server.feed import tracked
 from rtr_server.feed.expiry import COALESCE, Expiry
-from rtr_server.feed.feed import FeedError
+from rtr_server.feed.feed import FeedError, Loaded
 from rtr_server.feed.file import FileFeed
-from rtr_server.feed.url import UrlFeed
+from rtr_server.feed.url import READ_TIMEOUT, UrlFeed
 
 HEADER = "ASN,IP Prefix,Max Length,Trust Anchor\n"
 ONE = HEADER + "AS64496,192.0.2.0/24,24,x\n"
@@ -245,6 +249,82 @@ def test_a_dripping_server_is_given_up(site):
     assert time.monotonic() - began < 2
 
 
+class Raw:
+    """A server that sends ``first``, then ``again`` as long as the test lasts; ``tls``: a context."""
+
+    def __init__(self, tls=None):
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        self.first, self.again, self.tls, self.ended = b"HTTP/1.1 200 OK\r\nX: ", b"x", tls, threading.Event()
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self):
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = self.listener.accept()
+                threading.Thread(target=self.drip, args=(connection,), daemon=True).start()
+
+    def drip(self, connection):
+        with contextlib.suppress(OSError), contextlib.ExitStack() as opened:
+            wrapped = connection if self.tls is None else self.tls.wrap_socket(connection, server_side=True)
+            opened.enter_context(wrapped)
+            wrapped.recv(4096)
+            wrapped.sendall(self.first)
+            while not self.ended.wait(0.02):
+                wrapped.sendall(self.again)
+
+
+@pytest.fixture
+def raw():
+    servers = []
+
+    def start(tls=None):
+        servers.append(Raw(tls))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.ended.set()
+        server.listener.close()
+
+
+DRIPS = {
+    "a header": (b"HTTP/1.1 200 OK\r\nX: ", b"x"),
+    "the status": (b"", b"H"),
+    "a body up to the end": (b"HTTP/1.0 200 OK\r\n\r\n" + ONE.encode(), b"\n"),
+    "a length": (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"0"),
+    "nothing": (b"HTTP/1.1 200 OK\r\n\r\n" + ONE.encode(), b""),
+}
+
+
+@pytest.mark.parametrize("what", DRIPS)
+def test_whatever_drips_is_given_up(raw, what):
+    server = raw()
+    server.first, server.again = DRIPS[what]
+    began = time.monotonic()
+    with pytest.raises(FeedError, match=r"not complete in 0\.5 s") as caught:
+        UrlFeed(f"http://127.0.0.1:{server.port}/", fetch_timeout=0.5).load()
+    assert time.monotonic() - began < READ_TIMEOUT / 2
+    assert caught.value.temporary
+
+
+def test_headers_that_drip_through_tls_are_given_up(raw, tmp_path):
+    authority, context = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(context)
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    feed = UrlFeed(f"https://localhost:{raw(context).port}/", ca_file=tmp_path / "ca.pem", fetch_timeout=0.5)
+    for _ in range(2):
+        with pytest.raises(FeedError, match=r"not complete in 0\.5 s"):
+            feed.load()
+
+
+def test_a_fetch_can_be_cancelled(raw):
+    feed = UrlFeed(f"http://127.0.0.1:{raw().port}/")
+    threading.Timer(0.2, feed.cancel).start()
+    with pytest.raises(FeedError, match="not complete"):
+        feed.load()
+
+
 @pytest.mark.parametrize("status", [404, 500])
 def test_a_status_is_told(site, status):
     site.status = status
@@ -280,6 +360,37 @@ def test_a_failed_fetch_is_repeated_sooner(site, monkeypatch):
     most = [15, 30, 60, 120, 240, 480, 600, 600]
     assert all(limit / 2 <= wait <= limit for limit, wait in zip(most, waits, strict=False))
     assert 540 <= waits[-1] <= 660
+
+
+def test_a_load_that_hangs_has_one_thread_and_counts_when_it_is_done(monkeypatch):
+    monkeypatch.setattr(tracked, "LOAD_TIMEOUT", 0.05)
+    released, loads = threading.Event(), []
+
+    class Hanging:
+        name = "dead.nfs"
+
+        def load(self):
+            loads.append(threading.get_ident())
+            released.wait(60)
+            return Loaded(Snapshot.empty())
+
+        async def changed(self):
+            await asyncio.sleep(0)
+
+    async def scenario():
+        polled = tracked.Polled(Hanging(), contextlib.nullcontext)
+        for _ in range(3):
+            with pytest.raises(FeedError, match=r"dead\.nfs: not loaded in 0\.05 s"):
+                await polled.next()
+        assert len(loads) == 1
+        released.set()
+        monkeypatch.setattr(tracked, "LOAD_TIMEOUT", 60.0)
+        assert await polled.next() == Loaded(Snapshot.empty())
+        assert len(loads) == 1
+        assert await polled.next() == Loaded(Snapshot.empty())
+        assert len(loads) == 2
+
+    asyncio.run(scenario())
 
 
 # Expiry
