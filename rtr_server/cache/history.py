@@ -327,8 +327,16 @@ def new_ids(chosen: Random, avoid: Collection[int] = ()) -> dict[int, int]:
     >>> set(new_ids(Random(), avoid=range(65_000)).values()) & set(range(65_000))
     set()
     """
-    free = sorted(set(range(MAX_SESSION_ID + 1)) - set(avoid))
-    return dict(zip(VERSIONS, chosen.sample(free, len(VERSIONS)), strict=True))
+    taken = set(avoid)
+    if len(taken) > MAX_SESSION_ID + 1 - len(VERSIONS):
+        raise ValueError(f"{len(taken):,} session ids to avoid leave none for {len(VERSIONS)} versions")
+    ids: dict[int, int] = {}
+    for version in VERSIONS:
+        while (drawn := chosen.randrange(MAX_SESSION_ID + 1)) in taken:
+            pass
+        ids[version] = drawn
+        taken.add(drawn)
+    return ids
 
 
 def new_history(chosen: Random, timing: Timing, avoid: Collection[int] = ()) -> History:

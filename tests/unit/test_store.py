@@ -304,6 +304,8 @@ def test_after_close_nothing_is_written(life):
 
 def test_new_ids_avoid_the_old():
     assert set(new_ids(random.Random(1), avoid=range(3, 65_536)).values()) == {0, 1, 2}
+    with pytest.raises(ValueError, match="65,534 session ids to avoid leave none for 3 versions"):
+        new_ids(random.Random(1), avoid=range(2, 65_536))
 
 
 def test_an_update_is_on_disk_before_it_is_served(life):
