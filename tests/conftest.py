@@ -3,7 +3,7 @@
 ROVKIT_DATA         where the real data sets are; ../shared/data beside the checkout if unset
 ROVKIT_STRICT=1     a missing data set or program fails the test that needs it, instead of skipping it
 ROVKIT_WHOLE=1      the RIB of four million entries is compared with bgpdump to its end: a minute of one core
-HYPOTHESIS_PROFILE  dev (default: quick) or ci (ten times the examples)
+HYPOTHESIS_PROFILE  dev (default: quick), ci (four times the examples) or long (forty times)
 """
 
 from __future__ import annotations
@@ -36,9 +36,13 @@ BGPD = {"bgpd of FRR": "/usr/lib/frr/bgpd", "bgpd of OpenBGPD": "/usr/sbin/bgpd"
 
 # No deadline: the machines that run the tests are shared, and a slow moment is no fault.
 hypothesis.settings.register_profile("dev", max_examples=50, deadline=None)
-hypothesis.settings.register_profile(
-    "ci", max_examples=500, deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
-)
+for name, examples in {"ci": 200, "long": 2_000}.items():
+    hypothesis.settings.register_profile(
+        name,
+        max_examples=examples,
+        deadline=None,
+        suppress_health_check=[hypothesis.HealthCheck.too_slow],
+    )
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
 
 
