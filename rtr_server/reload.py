@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -32,14 +33,16 @@ def without_restart(old: Config, new: Config) -> Config:
     >>> kept.state.directory, kept.log.level
     (None, 'debug')
     """
+    kept: dict[str, dict[str, Any]] = {}
     for key in sorted(NEEDS_RESTART):
         section, _, name = key.partition(".")
-        before, after = getattr(old, section), getattr(new, section)
-        if getattr(before, name) != getattr(after, name):
+        before, after = (getattr(getattr(config, section), name) for config in (old, new))
+        if before != after:
             event(log, logging.WARNING, "configuration needs a restart", key=key)
-            kept = msgspec.structs.replace(after, **{name: getattr(before, name)})
-            new = msgspec.structs.replace(new, **{section: kept})
-    return new
+            kept.setdefault(section, {})[name] = before
+    # all of a section at once: of keys that belong together, one alone would be refused
+    sections = {name: msgspec.structs.replace(getattr(new, name), **values) for name, values in kept.items()}
+    return msgspec.structs.replace(new, **sections)
 
 
 def tell_refused(path: Path, error: Exception) -> None:

@@ -68,7 +68,7 @@ class Web:
         handlers = {Problem: _problem, HTTPException: self._http_exception}
         starlette = Starlette(routes=routes, exception_handlers=handlers)  # type: ignore[arg-type]
         starlette.router.redirect_slashes = False
-        self.app = Gate(starlette, traffic, _token(daemon.config.http))
+        self.app = Gate(starlette, traffic, token_of(daemon.config.http))
         self.meter.requests = self.app.requests
 
     async def warm_up(self) -> None:
@@ -103,7 +103,8 @@ class Web:
         return response
 
 
-def _token(settings: Http) -> str | None:
+def token_of(settings: Http) -> str | None:
+    """The token as its file has it now, None where none is wanted; TransportError."""
     if settings.token is None:
         return None
     try:

@@ -37,10 +37,14 @@ class Gate:
     def __init__(self, app: ASGIApp, traffic: Traffic, token: str | None) -> None:
         self._app = app
         self._traffic = traffic
-        self._token = None if token is None else token.encode()
+        self.bear(token)
         self.requests: Counter[tuple[str, int]] = Counter()
         """Answers by method and status."""
         self.current = 0
+
+    def bear(self, token: str | None) -> None:
+        """From now on this is the token."""
+        self._token = None if token is None else token.encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
@@ -54,7 +58,7 @@ class Gate:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 message["headers"] = [*message.get("headers", ()), *self._headers()]
-            else:
+            elif scope["method"] != "HEAD":
                 self._traffic.octets_out += len(message.get("body", b""))
             await send(message)
 
@@ -82,15 +86,19 @@ class Gate:
 def borne(authorization: bytes) -> bytes:
     """The token in the value of an Authorization header, b"" if there is none.
 
-    Of Bearer (RFC 6750), or, since browsers send nothing else, the password of Basic (RFC 7617).
+    Of Bearer (RFC 6750), or, since browsers send nothing else, the password of Basic (RFC 7617); the name of
+    the scheme in any case, and with any blanks behind it (RFC 9110 section 11.4).
 
-    >>> borne(b"Bearer x"), borne(b"Basic " + base64.b64encode(b"anybody:x")), borne(b"x")
+    >>> borne(b"Bearer x"), borne(b"bearer  x"), borne(b"x")
     (b'x', b'x', b'')
+    >>> borne(b"Basic " + base64.b64encode(b"anybody:x"))
+    b'x'
     """
     scheme, _, value = authorization.partition(b" ")
-    if scheme == b"Bearer":
+    scheme, value = scheme.lower(), value.strip(b" ")
+    if scheme == b"bearer":
         return value
-    if scheme.lower() != b"basic":
+    if scheme != b"basic":
         return b""
     try:
         return base64.b64decode(value, validate=True).partition(b":")[2]

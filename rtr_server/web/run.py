@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from rtr_server.config.web import Http as Settings
 from rtr_server.transport.errors import TransportError
@@ -24,10 +24,17 @@ SWITCH = 0.001
 MISSING = "HTTP needs packages that are not installed: pip install 'rovkit[http]'"
 
 
+class Secrets(NamedTuple):
+    """What files hold that are read again while the daemon runs."""
+
+    context: ssl.SSLContext | None
+    token: str | None
+
+
 class Http:
     """In this order: ``open`` (TransportError), ``start`` in the event loop, ``warm_up``, ``close``.
 
-    ``prepare`` and ``take`` renew the certificate in between.
+    ``prepare`` and ``take`` renew certificate and token in between.
 
     Where no address is configured, nothing of it does anything.
     """
@@ -72,14 +79,19 @@ class Http:
         """Where it is served."""
         return [] if self._server is None else self._server.urls
 
-    def prepare(self) -> ssl.SSLContext | None:
-        """Read the certificate again, in any thread; TransportError: it cannot be used, the old one stays."""
-        return None if self._server is None else self._server.read_certificate()
+    def prepare(self) -> Secrets | None:
+        """Read certificate and token again, in any thread; TransportError: one is none, the old ones stay."""
+        if self._server is None:
+            return None
+        from rtr_server.web.app import token_of
 
-    def take(self, context: ssl.SSLContext | None) -> None:
-        """Use what ``prepare`` gave from the next connection on."""
-        if self._server is not None:
-            self._server.tls = context
+        return Secrets(self._server.read_certificate(), token_of(self._settings))
+
+    def take(self, secrets: Secrets | None) -> None:
+        """Use what ``prepare`` gave: the certificate from the next connection on, the token at once."""
+        if self._server is not None and secrets is not None:
+            self._server.tls = secrets.context
+            self._web.app.bear(secrets.token)
 
     def reload(self) -> None:
         """Read the RIB dumps again."""

@@ -189,3 +189,13 @@ def test_many_signals_at_once(daemon):
     said = daemon.reload(listens(daemon.ports[0]) + REST, "configuration taken")
     assert daemon.serving == [f"127.0.0.1:{daemon.ports[0]}"]
     assert "reload failed" not in said
+
+
+def test_keys_that_only_a_restart_changes_stay_and_the_rest_is_taken(daemon):
+    """Even those that must stand together: one of them alone would be refused."""
+    (daemon.directory / "cert.pem").touch()
+    more = '[http]\ncertificate = "cert.pem"\nkey = "cert.pem"\n[log]\nlevel = "debug"\n'
+    said = daemon.reload(listens(*daemon.ports) + REST + more, "configuration taken")
+    assert "configuration needs a restart key=http.certificate" in said
+    assert "configuration needs a restart key=http.key" in said
+    assert "changed=log.level" in said

@@ -133,8 +133,17 @@ def test_token(run_daemon, tmp_path):
             answer = running.client.get("/nothing", headers=given)
             assert answer.status_code == 401
             assert answer.headers["www-authenticate"].startswith("Bearer")
-        allowed = {"Authorization": "Bearer 0123456789abcdef"}
-        assert running.client.get("/nothing", headers=allowed).status_code == 404
+        for scheme in ("Bearer ", "bearer  "):
+            allowed = {"Authorization": f"{scheme}0123456789abcdef"}
+            assert running.client.get("/nothing", headers=allowed).status_code == 404
+
+
+def test_the_body_that_head_leaves_out_is_not_counted(run_daemon):
+    with run_daemon() as running:
+        length = int(running.client.head("/json").headers["content-length"])
+        assert running.daemon.traffic.octets_out == 0 < length
+        running.client.get("/version")
+        assert 0 < running.daemon.traffic.octets_out < length
 
 
 @pytest.mark.parametrize("token", ["", "short", "blanks in it 0123456789", "nön-ascii-0123456789"])
@@ -175,6 +184,35 @@ def test_tls(run_daemon, tmp_path):
         assert httpx.get(f"{running.url}healthz", verify=context, trust_env=False).text == "ok\n"
 
 
+def sighup(running):
+    async def reload():
+        running.cache.reload()
+        await running.cache._reloading
+
+    running.call(reload)
+
+
+def test_a_reload_takes_the_token_that_is_there_now(run_daemon, tmp_path):
+    path, token = tmp_path / "rtr-server.toml", tmp_path / "token"
+    path.write_text(
+        f'[[listen]]\naddress = "127.0.0.1:0"\n[http]\nlisten = ["127.0.0.1:0"]\ntoken = "{token}"'
+    )
+    token.write_text("old-0123456789ab")
+    with run_daemon(SMALL, {"http": {"token": str(token)}}, path=path) as running:
+
+        def statuses():
+            given = [{"Authorization": f"Bearer {each}-0123456789ab"} for each in ("old", "new")]
+            return [running.client.get("/version", headers=each).status_code for each in given]
+
+        token.write_text("new-0123456789ab")
+        assert statuses() == [200, 401]
+        sighup(running)
+        assert statuses() == [401, 200]
+        token.write_text("none")
+        sighup(running)
+        assert statuses() == [401, 200]
+
+
 def test_a_reload_takes_the_certificate_that_is_there_now(run_daemon, tmp_path):
     authority = trustme.CA()
     context = ssl.create_default_context()
@@ -192,10 +230,6 @@ def test_a_reload_takes_the_certificate_that_is_there_now(run_daemon, tmp_path):
         ):
             return tls.getpeercert()["serialNumber"]
 
-    async def sighup():
-        running.cache.reload()
-        await running.cache._reloading
-
     renew()
     http = {"certificate": str(tmp_path / "cert.pem"), "key": str(tmp_path / "key.pem")}
     path = tmp_path / "rtr-server.toml"
@@ -207,11 +241,11 @@ def test_a_reload_takes_the_certificate_that_is_there_now(run_daemon, tmp_path):
         before = serial(running)
         renew()
         assert serial(running) == before
-        running.call(sighup)
+        sighup(running)
         after = serial(running)
         assert after != before
         (tmp_path / "key.pem").write_text("no key")
-        running.call(sighup)
+        sighup(running)
         assert serial(running) == after
 
 
