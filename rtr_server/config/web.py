@@ -20,7 +20,7 @@ Alias = Literal["routinator", "stayrtr"]
 
 
 class Http(Section, frozen=True, kw_only=True):
-    """``[http]``: API, metrics and pages over HTTP; only a restart changes them, SIGHUP reads their files again.
+    """``[http]``: API, metrics and pages over HTTP; changed by a restart only; SIGHUP reads its files again.
 
     >>> Http().listen
     ()

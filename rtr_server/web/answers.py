@@ -113,16 +113,15 @@ def packed(pieces: Iterable[bytes], coding: str) -> bytes:
 
 
 def coding_for(request: Request) -> str:
-    """The content coding that the client takes and that we like best: "zstd", "gzip" or ""."""
-    accepted: dict[str, bool] = {}
-    for part in request.headers.get("accept-encoding", "").lower().split(","):
-        name, _, weight = part.partition(";")
-        accepted[name.strip()] = not re.fullmatch(r"\s*q\s*=\s*0(\.0*)?\s*", weight)
-    return next((name for name in _CODINGS if accepted.get(name, accepted.get("*", False))), "")
+    """The content coding that the client likes best, of equal ones our choice: "zstd", "gzip" or ""."""
+    weights = dict(accepted(request.headers.get("accept-encoding", "")))
+    likes = {name: weights.get(name, weights.get("*", 0.0)) for name in _CODINGS}
+    best = max(_CODINGS, key=likes.__getitem__)
+    return best if likes[best] > 0 and likes[best] >= weights.get("identity", 0.0) else ""
 
 
 def accepted(header: str) -> list[tuple[str, float]]:
-    """The media types of an Accept header in its order, with their weights (RFC 9110 section 12.5.1).
+    """What an Accept or Accept-Encoding names, in its order, with the weights (RFC 9110 section 12.4.2).
 
     >>> accepted("text/html, application/json;q=0.5")
     [('text/html', 1.0), ('application/json', 0.5)]

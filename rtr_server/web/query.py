@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Collection
 
 from starlette.requests import Request
 
 from rov import ArgumentError, Prefix, PrefixError
 from rtr_server.web.problems import Problem, shown
+
+_ODD = re.compile(r"%|/(?!\d{1,3}$)")
+"""What ipaddress takes beside a length: a zone, a netmask, a mask of host bits."""
 
 MAX_ASN = 2**32 - 1
 MAX_ARGUMENTS = 1_000
@@ -57,8 +61,8 @@ def prefix(text: str, *, host_bits: bool = False) -> Prefix:
     try:
         if not host_bits:
             return Prefix.parse(text)
-        if "%" in text:
-            raise ValueError("no zones")
+        if _ODD.search(text):
+            raise ValueError("a zone or a mask")
         return Prefix.of(ipaddress.ip_network(text, strict=False))
     except (PrefixError, ArgumentError, ValueError):
         raise Problem(400, f"prefix {shown(text)}: expected ADDRESS/LENGTH such as 192.0.2.0/24") from None

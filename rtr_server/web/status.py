@@ -115,7 +115,7 @@ def _lines(daemon: Daemon, served: Served, rows: list[SessionRow], version: str)
     yield f"version: {version}"
     yield f"serial: {served.serial}"
     for name, at in (("start", done - seconds), ("done", done)):
-        yield f"{f'last-update-{name}-at:':<22} {datetime.fromtimestamp(at, UTC)}"
+        yield f"{f'last-update-{name}-at:':<22} {_moment(at)}"
         yield f"{f'last-update-{name}-ago:':<22} PT{max(0.0, now - at):.3f}S"
     yield f"last-update-duration:  PT{seconds:.3f}S"
     # what only a validator has is there by name, for those who look a line up
@@ -147,9 +147,9 @@ def _lines(daemon: Daemon, served: Served, rows: list[SessionRow], version: str)
             )
     yield from _rib_lines(daemon)
     traffic = daemon.traffic
-    yield f"http-connections: {traffic.connections} total, {traffic.current} current"
-    yield f"http-requests: {traffic.requests}"
+    yield f"http-connections: {traffic.current} current, {traffic.connections} total"
     yield f"http-data: {traffic.octets_out} bytes sent, {traffic.octets_in} bytes received"
+    yield f"http-requests: {traffic.requests}"
 
 
 def _ago(name: str, age: float | None) -> str:
@@ -165,7 +165,16 @@ def _rib_lines(daemon: Daemon) -> Iterator[str]:
     yield f"rib-files: {' '.join(rib.files)}"
     yield f"rib-routes: {rib.routes}"
     if rib.made is not None:
-        yield f"rib-made-at: {datetime.fromtimestamp(rib.made, UTC)}"
+        yield f"rib-made-at: {_moment(rib.made)}"
+
+
+def _moment(seconds: float) -> str:
+    """A time as Routinator's status page has it.
+
+    >>> _moment(1.5)
+    '1970-01-01 00:00:01.500000 UTC'
+    """
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S.%f} UTC"
 
 
 def _payload(final: int, taken: int = 0, *, origins: bool) -> dict[str, int]:

@@ -5,6 +5,7 @@ One deviation: a VRP for AS 0 never matches (RFC 6483 section 4, RFC 7607), not 
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -64,7 +65,11 @@ def routes(daemon: Daemon) -> Iterable[BaseRoute]:
         parts = await in_thread(lambda: checked(body))
         return StreamingResponse(_answers(served, body, parts), media_type=JSON)
 
+    async def no_prefix(request: Request) -> Response:
+        raise Problem(400, "expected /api/v1/validity/ASN/PREFIX")
+
     yield Route("/api/v1/validity/{asn}/{prefix:path}", one)
+    yield Route("/api/v1/validity/{asn}", no_prefix)
     yield Route("/validity", by_query, methods=["GET"])
     yield Route("/validity", many, methods=["POST"])
 
@@ -179,12 +184,29 @@ def _parts(body: bytes, at: int) -> Iterator[Part]:
 def _routes(body: bytes, part: Part, before: int) -> list[tuple[int, Prefix]]:
     """The routes of a part; 400 names the first that is none, ``before`` rows standing above these."""
     pairs = []
-    for number, route in enumerate(_rows.decode(b"[" + body[part[0] : part[1]] + b"]"), before):
+    try:
+        rows = _rows.decode(b"[" + body[part[0] : part[1]] + b"]")
+    except msgspec.ValidationError as error:
+        what, _, place = str(error).partition(" - at `$[")  # such as at `$[3].asn`, of this part
+        number = before + int(place.partition("]")[0])
+        raise Problem(400, f"routes[{number}]: {_EXPECTED}: {what}", members={"row": number}) from error
+    except msgspec.DecodeError as error:
+        raise Problem(400, f"{_EXPECTED}: {_moved(error, part[0] - 1)}") from error
+    for number, route in enumerate(rows, before):
         try:
             pairs.append((query.asn(str(route.asn)), query.prefix(route.prefix, host_bits=True)))
         except Problem as problem:
             raise Problem(400, f"routes[{number}]: {problem.detail}", members={"row": number}) from problem
     return pairs
+
+
+def _moved(error: msgspec.DecodeError, by: int) -> str:
+    """What is wrong with JSON, its place counted from where the body begins and not the part.
+
+    >>> _moved(msgspec.DecodeError("JSON is malformed: invalid character (byte 3)"), 100)
+    'JSON is malformed: invalid character (byte 103)'
+    """
+    return re.sub(r"(?<=\(byte )\d+(?=\)$)", lambda found: str(int(found[0]) + by), str(error))
 
 
 async def _answers(served: Served, body: bytes, parts: list[Part]) -> AsyncIterator[bytes]:

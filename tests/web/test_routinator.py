@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 import socket
 import threading
 import time
@@ -119,6 +120,24 @@ def test_bad_bodies(small, body, headers, status):
     assert (answer.status_code, len(answer.json()["detail"]) > 10) == (status, True)
 
 
+def test_what_is_wrong_far_down_is_told_by_its_place(small):
+    rows = [{"asn": 1, "prefix": "192.0.2.0/24"}] * 2_000
+
+    def wrong(row):
+        body = json.dumps({"routes": [*rows, row, *rows]})
+        body = body.replace('"nonsense"', "nonsense")
+        found = small.client.post("/validity", content=body, headers={"Content-Type": "application/json"})
+        return found.json(), body
+
+    for row in ({"asn": 1}, {"asn": 1.5, "prefix": "::/0"}, {"asn": "x", "prefix": "::/0"}):
+        found, _ = wrong(row)
+        assert (found["status"], found["row"]) == (400, 2_000)
+        assert found["detail"].startswith("routes[2000]: ")
+    found, body = wrong({"asn": "nonsense"})
+    place = int(re.search(r"\(byte (\d+)\)", found["detail"])[1])
+    assert 0 <= place - body.index("nonsense") <= 1
+
+
 def test_bodies_over_the_limit(run_daemon):
     head = {"Content-Type": "application/json"}
     with run_daemon(SMALL, {"http": {"max_body": "1KiB"}}) as running:
@@ -142,6 +161,8 @@ def test_bodies_over_the_limit(run_daemon):
         "/api/v1/validity/4294967296/192.0.2.0/24",
         "/api/v1/validity/1/192.0.2.0/33",
         "/api/v1/validity/1/192.0.2",
+        "/api/v1/validity/1/192.0.2.0/255.255.255.0",
+        "/api/v1/validity/1/192.0.2.0/0.0.0.255",
         "/api/v1/validity/1/::1%25eth0/64",
         "/api/v1/validity/1/192.0.2.0/24?x=1",
         "/validity",
@@ -265,6 +286,9 @@ def test_content_codings(small):
         ("gzip", "gzip"),
         ("zstd, gzip", "zstd"),
         ("zstd;q=0, gzip", "gzip"),
+        ("zstd;q=0.1, gzip;q=1.0", "gzip"),
+        ("identity, gzip;q=0.5", None),
+        ("gzip;q=0, *", "zstd"),
         ("br", None),
     ):
         with small.client.stream("GET", "/csv", headers={"Accept-Encoding": accepted}) as answer:
