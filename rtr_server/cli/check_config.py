@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
 import msgspec
 
 from rtr_server.cli.shared import FAILURE
-from rtr_server.config import Client, Config, ConfigError, Problem, check, read_config
+from rtr_server.config import Client, Config, ConfigError, Http, Problem, check, read_config
 from rtr_server.transport.doors import make_opener
 from rtr_server.transport.errors import TransportError
 from rtr_server.transport.tcp_auth import Keys
+from rtr_server.transport.tls import https_context
 
 
 @click.command("check-config")
@@ -56,6 +58,10 @@ def _unreadable(config: Config) -> list[Problem]:
         except TransportError as error:
             problems.append(Problem(f"listen[{number}].{listen.transport}", str(error)))
     try:
+        https_context(config.http)
+    except TransportError as error:
+        problems.append(Problem("http.certificate", str(error)))
+    try:
         Keys(config.client)
     except TransportError as error:
         problems.append(Problem("client", str(error)))
@@ -95,6 +101,7 @@ def _plan(config: Config) -> list[tuple[str, str]]:
         ("timers", f"refresh {timers.refresh}, retry {timers.retry}, expire {timers.expire}"),
         ("state", str(config.state.directory or "none: routers start anew after a restart")),
         ("control", _control(config)),
+        *(("http", line) for line in _http(config.http)),
         ("log", f"{config.log.level}, {config.log.format}"),
     ]
     return lines
@@ -109,6 +116,17 @@ def _client(client: Client) -> str:
         if name not in ("prefix", "allow") and getattr(client, name) != getattr(default, name)
     }
     return "allowed" + "".join(f", {name} {value}" for name, value in own.items())
+
+
+def _http(settings: Http) -> Iterator[str]:
+    """Where HTTP would be served, and what it would show."""
+    over = "HTTPS" if settings.certificate else "HTTP"
+    token = ", with a token" if settings.token else ""
+    yield from (f"{endpoint} over {over}{token}" for endpoint in settings.listen)
+    if not settings.listen:
+        yield "off: http.listen turns it on"
+    elif settings.rib:
+        yield f"routes of {', '.join(map(str, settings.rib))}"
 
 
 def _control(config: Config) -> str:

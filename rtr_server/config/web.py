@@ -88,7 +88,7 @@ class Http(Section, frozen=True, kw_only=True):
             path = getattr(self, name)
             if path is not None and not path.is_file():
                 yield SectionError(name, f"{path}: no such file")
-        for number, dump in enumerate(self.rib):
+        for number, dump in enumerate(self.rib, 1):
             if not dump.is_file():
                 yield SectionError(f"rib[{number}]", f"{dump}: no such file")
         if self.token is not None:

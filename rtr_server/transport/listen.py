@@ -39,7 +39,7 @@ _GONE = frozenset({errno.ECONNABORTED, errno.EPROTO, errno.EINTR})
 _NO_SUCH_ADDRESS = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
 
 _HINTS = {
-    errno.EADDRINUSE: "the port is in use (--listen ADDR:PORT picks another)",
+    errno.EADDRINUSE: "the port is in use ({option} ADDR:PORT picks another)",
     errno.EACCES: "ports below 1024 need root or CAP_NET_BIND_SERVICE",
     errno.EADDRNOTAVAIL: "no interface of this machine has that address",
 }
@@ -50,14 +50,16 @@ Accepted = Callable[[socket.socket, Endpoint], None]
 class ListenError(TransportError):
     """An endpoint cannot be listened on; the message names it and says why."""
 
-    def __init__(self, endpoint: Endpoint, error: OSError) -> None:
+    def __init__(self, endpoint: Endpoint, error: OSError, option: str) -> None:
         self.missing = error.errno in _NO_SUCH_ADDRESS
-        reason = _HINTS.get(error.errno or 0) or error.strerror or str(error)
+        reason = _HINTS.get(error.errno or 0, "").format(option=option) or error.strerror or str(error)
         super().__init__(f"cannot listen on {endpoint}: {reason}")
 
 
-def bind(endpoint: Endpoint) -> list[socket.socket]:
+def bind(endpoint: Endpoint, option: str = "--listen") -> list[socket.socket]:
     """A bound TCP socket for each address of the endpoint, not yet listening; ListenError.
+
+    ``option``: what picks another endpoint, for the message.
 
     >>> [bound.close() for bound in bind(Endpoint("127.0.0.1", 0))]
     [None]
@@ -75,7 +77,7 @@ def bind(endpoint: Endpoint) -> list[socket.socket]:
     except OSError as error:
         for opened in bound:
             opened.close()
-        raise ListenError(endpoint, error) from error
+        raise ListenError(endpoint, error, option) from error
     return bound
 
 

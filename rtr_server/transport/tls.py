@@ -9,6 +9,7 @@ import ssl
 from typing import Any, cast
 
 from rtr_server.config.transport import Tls
+from rtr_server.config.web import Http
 from rtr_server.transport.connection import LINGER, Connection, RefusedError
 from rtr_server.transport.errors import TransportError
 
@@ -71,6 +72,16 @@ def server_context(settings: Tls) -> ssl.SSLContext:
     if settings.client_crl is not None:
         context.verify_flags |= ssl.VerifyFlags.VERIFY_CRL_CHECK_LEAF
     context.verify_mode = ssl.CERT_REQUIRED if settings.client == "required" else ssl.CERT_OPTIONAL
+    return context
+
+
+def https_context(settings: Http) -> ssl.SSLContext | None:
+    """The same for HTTPS, None where plain HTTP is spoken; TransportError names the file that is wrong."""
+    if settings.certificate is None or settings.key is None:
+        return None
+    context = server_context(Tls(certificate=settings.certificate, key=settings.key, client="none"))
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["http/1.1"])
     return context
 
 

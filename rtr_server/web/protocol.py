@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 from collections import Counter
 from typing import Any
@@ -13,6 +14,10 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
 from rtr_server.config.web import Http
+from rtr_server.logs import Throttle
+
+log = logging.getLogger(__name__)
+log.addFilter(Throttle())
 
 REFUSAL = (
     b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\n"
@@ -53,6 +58,7 @@ class LimitedProtocol(H11Protocol):
 
     def __init__(self, config: Config, state: ServerState, settings: Http, traffic: Traffic) -> None:
         super().__init__(config=config, server_state=state, app_state={})
+        self.logger = log  # uvicorn's own has no handler, so that its lines would bypass the form of the log
         self._settings = settings
         self._traffic = traffic
         self._timers: dict[str, asyncio.TimerHandle] = {}
@@ -76,6 +82,9 @@ class LimitedProtocol(H11Protocol):
             self.cycle.disconnected = True
         self._arm("answer", self._settings.stall)
         self.transport.close()
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """Nothing: HTTP/2 over plain TCP is offered by every curl --http2, and WebSockets are not missing."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client is there, any handshake over."""

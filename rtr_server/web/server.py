@@ -11,7 +11,6 @@ from starlette.types import ASGIApp
 from uvicorn import Config
 from uvicorn.server import ServerState
 
-from rtr_server.config.transport import Tls
 from rtr_server.config.web import Http
 from rtr_server.endpoint import Endpoint
 from rtr_server.logs import Throttle, event
@@ -19,11 +18,11 @@ from rtr_server.transport.errors import TransportError
 from rtr_server.transport.limits import Bucket
 from rtr_server.transport.listen import Listener, bind
 from rtr_server.transport.server import room_for_files
-from rtr_server.transport.tls import server_context
+from rtr_server.transport.tls import https_context
 from rtr_server.web.protocol import LimitedProtocol, Traffic
 
 log = logging.getLogger(__name__)
-_uvicorn_log = logging.getLogger("uvicorn.error")
+log.addFilter(Throttle())
 
 MAX_HEAD = 16 << 10
 """Octets of a request's head: what browsers with cookies of others send, and not much more."""
@@ -45,13 +44,13 @@ class HttpServer:
         self._state = ServerState()
         traffic.most = min(settings.max_connections, max(1, room_for_files() // 2))
         self._loop = asyncio.get_running_loop()
-        self.tls = _context(settings)
+        self.tls = https_context(settings)
         self._listener: Listener | None = None
         self._opening: set[asyncio.Task[None]] = set()
         self._sockets = []
         try:
             for endpoint in settings.listen:
-                self._sockets += bind(endpoint)
+                self._sockets += bind(endpoint, "--http")
         except TransportError:
             self._close_sockets()
             raise
@@ -79,8 +78,6 @@ class HttpServer:
 
     def start(self, app: ASGIApp) -> None:
         """Let clients in."""
-        if not any(isinstance(each, Throttle) for each in _uvicorn_log.filters):
-            _uvicorn_log.addFilter(Throttle())
         self._config = Config(
             app,
             http="h11",
@@ -103,7 +100,7 @@ class HttpServer:
 
     def read_certificate(self) -> ssl.SSLContext | None:
         """Certificate and key as they are now, to be set as ``tls``; TransportError: they cannot be used."""
-        return _context(self._settings)
+        return https_context(self._settings)
 
     def _accept(self, connection: object, peer: Endpoint) -> None:
         task = self._loop.create_task(self._open(connection))
@@ -122,7 +119,7 @@ class HttpServer:
             )
         except (OSError, ssl.SSLError) as error:
             connection.close()  # type: ignore[attr-defined]
-            event(_uvicorn_log, logging.DEBUG, "HTTP connection not opened", error=error)
+            event(log, logging.DEBUG, "HTTP connection not opened", error=error)
 
     async def close(self, grace: float) -> None:
         """Let no more in, let what is under way finish, cut off the rest."""
@@ -142,12 +139,3 @@ class HttpServer:
             with contextlib.suppress(AttributeError):
                 connection.transport.abort()
         await asyncio.gather(*waiting, return_exceptions=True)
-
-
-def _context(settings: Http) -> ssl.SSLContext | None:
-    if settings.certificate is None or settings.key is None:
-        return None
-    context = server_context(Tls(certificate=settings.certificate, key=settings.key, client="none"))
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_alpn_protocols(["http/1.1"])
-    return context

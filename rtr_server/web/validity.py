@@ -69,7 +69,7 @@ def routes(daemon: Daemon) -> Iterable[BaseRoute]:
         raise Problem(400, "expected /api/v1/validity/ASN/PREFIX")
 
     yield Route("/api/v1/validity/{asn}/{prefix:path}", one)
-    yield Route("/api/v1/validity/{asn}", no_prefix)
+    yield Route("/api/v1/validity/{asn}", no_prefix, include_in_schema=False)
     yield Route("/validity", by_query, methods=["GET"])
     yield Route("/validity", many, methods=["POST"])
 

@@ -69,6 +69,25 @@ socket = "c.sock"
     assert answer["plan"]["client"] == ["192.0.2.0/24 allowed, max_version 1", "::/0 refused"]
 
 
+def test_where_http_would_be_served(file, tmp_path):
+    assert "http      off: http.listen turns it on" in run(file(SOURCE)).stdout
+    (tmp_path / "token").write_text("0123456789abcdef")
+    (tmp_path / "rib").touch()
+    text = '[http]\nlisten = ["127.0.0.1:80", "[::1]:80"]\ntoken = "token"\nrib = ["rib"]\n'
+    assert [line for line in run(file(SOURCE + text)).stdout.splitlines() if line.startswith("http ")] == [
+        "http      127.0.0.1:80 over HTTP, with a token",
+        "http      [::1]:80 over HTTP, with a token",
+        f"http      routes of {tmp_path / 'rib'}",
+    ]
+    for name in ("cert.pem", "key.pem"):
+        (tmp_path / name).write_text("none")
+    text = '[http]\nlisten = ["127.0.0.1:80"]\ncertificate = "cert.pem"\nkey = "key.pem"\n'
+    ended = run(file(SOURCE + text))
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert "http.certificate" in ended.stderr
+    assert "expected PEM" in ended.stderr
+
+
 def test_every_fault_and_exit_code_2(file):
     path = file('[log]\nlevle = "x"\n[timers]\nexpire = 5\n[[listen]]\n')
     ended = run(path)

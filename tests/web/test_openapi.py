@@ -20,6 +20,8 @@ def there(running):
     starlette = running.cache.http._web.app._app
     found = set()
     for route in starlette.routes:
+        if not getattr(route, "include_in_schema", False):
+            continue  # what only tells how to ask
         if isinstance(route, Route) and not route.endpoint.__module__.startswith("rtr_server.web.pages"):
             path = route.path.replace(":path}", "}")
             found |= {(path, method) for method in route.methods - {"HEAD"}}

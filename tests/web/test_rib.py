@@ -128,7 +128,7 @@ def test_reading_ends_with_the_daemon(run_daemon, tmp_path):
 def test_a_dump_that_is_missing_is_a_fault_of_the_configuration(tmp_path):
     config = build_config({"http": {"rib": [str(tmp_path / "none")]}})
     (fault,) = check(config)
-    assert (fault.key, fault.text) == ("http.rib[0]", f"{tmp_path / 'none'}: no such file")
+    assert (fault.key, fault.text) == ("http.rib[1]", f"{tmp_path / 'none'}: no such file")
 
 
 def test_answers_are_those_of_all_rows(tmp_path):

@@ -162,7 +162,7 @@ def test_a_token_file_that_is_missing_ends_the_start(run_daemon, tmp_path):
 def test_a_port_in_use_ends_the_start(run_daemon):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         running = run_daemon(SMALL, {"http": {"listen": [f"127.0.0.1:{taken.getsockname()[1]}"]}})
-        with pytest.raises(TransportError, match="in use"):
+        with pytest.raises(TransportError, match=r"in use \(--http ADDR:PORT picks another\)"):
             running.__enter__()
 
 
@@ -253,10 +253,18 @@ def test_a_reload_takes_the_certificate_that_is_there_now(run_daemon, tmp_path):
     "octets",
     [b"\x16\x03\x01\x00\xff\x00" * 10, b"GET / HTTQ/1.1\r\n\r\n", b"\x00" * 1000, b"GET /\r\n\r\n"],
 )
-def test_what_is_no_http_gets_400(small, octets):
+def test_what_is_no_http_gets_400(small, octets, caplog):
+    """And a line in the form of the log, which the loggers of the daemon have."""
     with connect(small) as connection:
         connection.sendall(octets)
         assert everything(connection).startswith(b"HTTP/1.1 400")
+    assert [record.name.partition(".")[0] for record in caplog.records] == ["rtr_server"]
+
+
+def test_an_offer_of_http_2_is_passed_over(small, caplog):
+    offer = {"Connection": "Upgrade, HTTP2-Settings", "Upgrade": "h2c", "HTTP2-Settings": ""}
+    assert small.client.get("/healthz", headers=offer).text == "ok\n"
+    assert not caplog.records
 
 
 def test_a_head_without_end_is_refused(small):
