@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 from zipfile import BadZipFile
 
 import msgspec
@@ -280,7 +280,7 @@ class Monitor:
         ArgumentError: it is no such file.
         """
         try:
-            with open(path, "rb") as file, np.load(file, allow_pickle=False) as columns:
+            with open(path, "rb") as file, np.load(_archive(file), allow_pickle=False) as columns:
                 about = msgspec.json.decode(columns["about"].tobytes(), type=_About)
                 if about.version != STATE_VERSION:
                     raise ArgumentError(f"version {about.version}, expected {STATE_VERSION}")
@@ -314,6 +314,14 @@ class Monitor:
             after = self.index.validate_batch(table.routes(rows))
             alerts += self._alerts(family, table.judge(rows, after), time, "vrps")
         return about.done, alerts
+
+
+def _archive(file: IO[bytes]) -> IO[bytes]:
+    """The file, if it begins as an archive does: of another, numpy says that pickle may load it."""
+    if file.read(2) != b"PK":
+        raise ArgumentError("it is another file")
+    file.seek(0)
+    return file
 
 
 class _About(msgspec.Struct):

@@ -103,30 +103,28 @@ class Contacts:
     def take_peeringdb(self, path: str, octets: bytes) -> None:
         """Add the networks of a dump of PeeringDB; ReferenceFileError if it is none."""
         expected = 'expected JSON of PeeringDB: {"data": [{"asn": ..., "poc_set": [...]}]}'
+        at = ""
         try:
             document: Any = msgspec.json.decode(octets)
             nets = document["net"]["data"] if "net" in document else document["data"]
             apart: dict[int, list[Any]] = {}
-            for poc in document["poc"]["data"] if "poc" in document else ():
+            for number, poc in enumerate(document["poc"]["data"] if "poc" in document else (), 1):
+                at = f", found another thing as contact {number}"
                 apart.setdefault(poc["net_id"], []).append(poc)
             if len(nets) > MAX_NETWORKS:
                 raise ReferenceFileError(path, f"more than {MAX_NETWORKS:,} networks")
-            for net in nets:
+            for number, net in enumerate(nets, 1):
+                at = f", found another thing as network {number}"
                 asn = asn_of(str(net["asn"]))
                 points = [*(net.get("poc_set") or ()), *apart.get(net.get("id"), ())]
                 found = [_of_poc(poc, net) for poc in points if str(poc.get("role", "")).lower() != "abuse"]
                 mails = tuple(contact for contact in found if contact.email)
                 if asn is not None:
                     self._peering[asn] = str(net.get("name") or ""), mails, bool(found)
-        except (
-            msgspec.DecodeError,
-            RecursionError,
-            ValueError,
-            KeyError,
-            TypeError,
-            AttributeError,
-        ) as error:
-            raise ReferenceFileError(path, f"{expected}, found: {error}") from error
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+            raise ReferenceFileError(path, f"{expected}: {error}") from error
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ReferenceFileError(path, f"{expected}{at}") from error
 
     def of(self, asn: int) -> Network:
         """What is known of an AS; ArgumentError: it is none.

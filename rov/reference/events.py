@@ -43,9 +43,9 @@ def read_events(paths: Iterable[str | os.PathLike[str]]) -> list[Event]:
 
     Columns: type, start (unix seconds, or a date such as 2018-05-01), and victim_as, culprit_as, country,
     which may be empty; others are passed over. Alerts of ``rov watch`` are events of type invalid: the
-    culprit is the origin, the victim the AS of the VRPs, if it is one. CSV and JSON may be packed.
-    ReferenceFileError: a file is none, or a row is bad; it names the line, where a file has no lines the
-    event. ExtraError: Parquet without pyarrow.
+    culprit is the origin, the victim the AS of the VRPs, if it is one. CSV and JSON may be packed. A file
+    may have no event, as that of a quiet day. ReferenceFileError: a file is none, or a row is bad; it names
+    the line, where a file has no lines the event. ExtraError: Parquet without pyarrow.
 
     >>> import tempfile
     >>> with tempfile.NamedTemporaryFile("w") as file:
@@ -55,15 +55,12 @@ def read_events(paths: Iterable[str | os.PathLike[str]]) -> list[Event]:
     """
     found: list[Event] = []
     for name in as_paths(paths):
-        before = len(found)
         for number, row in rows_of_file(name, COLUMNS, NEEDED):
             given = _of_alert(row) if row.get("event") in ALERTS and "type" not in row else row
             if given is not None:
                 found.append(_event(name, number, given))
             if len(found) > MAX_EVENTS:
                 raise ReferenceFileError(name, f"more than {MAX_EVENTS:,} events", number)
-        if len(found) == before:
-            raise ReferenceFileError(name, "expected events, found none")
     return found
 
 

@@ -209,9 +209,9 @@ def _value(value: float | None) -> float | None:
 def _of_csv(name: str, octets: bytes) -> Iterator[Participant]:
     lines = octets.decode("utf-8-sig", "replace").splitlines()
     rows = csv.DictReader(lines)
-    if "ASN" not in (rows.fieldnames or ()):
-        raise ReferenceFileError(name, f"{_EXPECTED}, found {lines[0][:60]!r}" if lines else _EXPECTED)
     try:
+        if "ASN" not in (rows.fieldnames or ()):
+            raise ReferenceFileError(name, f"{_EXPECTED}, found {lines[0][:60]!r}" if lines else _EXPECTED)
         for row in rows:
             asn = asn_of(row["ASN"] or "")
             if asn is None:
@@ -228,7 +228,7 @@ def _of_csv(name: str, octets: bytes) -> Iterator[Participant]:
                 routing_information=Action(score_irr=scores["irr"], score_rpki=scores["rpki"]),
             )
     except (ValueError, csv.Error) as error:
-        raise ReferenceFileError(name, str(error), rows.line_num) from error
+        raise ReferenceFileError(name, str(error), rows.line_num or 1) from error
 
 
 def _number(text: str | None) -> Score:

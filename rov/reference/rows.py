@@ -23,8 +23,9 @@ def rows_of_file(
     """The rows of a file, each with its line, or its number where a file has no lines; values as they stand.
 
     CSV and JSON (lines, a list, or the answer of --json, whose ``rows`` they are) may be packed. columns:
-    what is taken of Parquet; needed: what a line of names has to have. ReferenceFileError: it cannot be read,
-    or is none of these. ExtraError: Parquet without pyarrow.
+    what is taken of Parquet; needed: what a line of names has to have. An empty file is one without rows if
+    it is named .jsonl. ReferenceFileError: it cannot be read, or is none of these. ExtraError: Parquet
+    without pyarrow.
 
     >>> import tempfile
     >>> with tempfile.NamedTemporaryFile("w") as file:
@@ -36,6 +37,9 @@ def rows_of_file(
     octets = read_octets(name)
     if octets.startswith(PARQUET):
         yield from _of_parquet(name, octets, columns)
+        return
+    if not octets and ".jsonl" in os.path.basename(name):
+        # lines of JSON without a line: what is written has no rows
         return
     lines = [line.decode("utf-8", "replace") for line in octets.splitlines()]
     first = lines[0].strip() if lines else ""

@@ -53,8 +53,9 @@ def letters(
                 "name": " ".join(network.name.split()),
                 "contacts": [contact.email for contact in network.contacts],
                 "routes": routes,
-                "ribs": list(ribs),
-                "vrps": vrps,
+                # where files lie here is nothing to the receiver
+                "ribs": [os.path.basename(rib) or rib for rib in ribs],
+                "vrps": os.path.basename(vrps) or vrps,
                 "generated": moment,
             }
             yield asn, rendered("letter.txt", [*([own] if own else []), packaged], values)

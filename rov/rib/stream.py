@@ -85,14 +85,15 @@ class Source:
         file = self._open()
         head = self._take(file, PIECE_BYTES)
         unpacked = self._unpacked(file, head)
-        if self._spool is not None and self._is_costly(head):
+        if self._spool is not None and self._is_costly(file, head):
             unpacked = self._spool.keep(self._path, unpacked)
         return ahead(unpacked, PIECES_AHEAD)
 
-    def _is_costly(self, head: bytes) -> bool:
+    def _is_costly(self, file: IO[bytes], head: bytes) -> bool:
         """Whether to read it a second time takes long, or is not possible."""
         packing = packing_of(head)
-        return self._path == "-" or is_url(self._path) or (packing is not None and packing.name in SLOW)
+        once = self._path == "-" or is_url(self._path) or not file.seekable()
+        return once or (packing is not None and packing.name in SLOW)
 
     def _open(self) -> IO[bytes]:
         try:

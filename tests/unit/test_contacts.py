@@ -121,6 +121,7 @@ def test_letters_mend_what_they_name(files, capsys):
     code, out, _ = run(files, capsys, "--letters", files / "letters")
     assert (code, "3 letters in" in out) == (0, True)
     texts = {path.name: path.read_text() for path in (files / "letters").iterdir()}
+    assert not any(str(files) in text for text in texts.values()), "where files lie here is not for others"
     assert set(texts) == {"AS13335.txt", "AS174.txt", "AS3257.txt"}
     assert texts["AS13335.txt"].startswith("To: noc@cloud.example, person@cloud.example\nSubject: AS13335: 4")
     assert texts["AS174.txt"].splitlines()[1].startswith("Subject: AS174: 2 routes are invalid")
@@ -171,7 +172,14 @@ def test_a_template_of_ones_own(files, capsys):
 )
 def test_what_is_no_peeringdb(tmp_path, text):
     (tmp_path / "net.json").write_bytes(text.encode(errors="surrogateescape"))
-    with pytest.raises(ReferenceFileError, match="expected JSON of PeeringDB"):
+    with pytest.raises(ReferenceFileError, match="expected JSON of PeeringDB") as caught:
+        read_contacts(peeringdb=tmp_path / "net.json")
+    assert "attribute" not in str(caught.value), "what the reader's own language says of it helps nobody"
+
+
+def test_what_of_a_dump_of_peeringdb_is_wrong_is_named(tmp_path):
+    (tmp_path / "net.json").write_text('{"data": [{"asn": 64500}, {"asn": 64501, "poc_set": [null]}]}')
+    with pytest.raises(ReferenceFileError, match="found another thing as network 2"):
         read_contacts(peeringdb=tmp_path / "net.json")
 
 

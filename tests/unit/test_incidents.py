@@ -248,9 +248,21 @@ def test_what_detect_writes_summarize_reads(detect, tmp_path, capsys):
     assert percent(1, 0) is None
 
 
+def test_a_quiet_day_has_no_events(tmp_path, capsys):
+    """What detect and watch write when nothing happened is no fault of the file."""
+    (tmp_path / "quiet.csv").write_text("id,type,kind,start\n")
+    (tmp_path / "quiet.jsonl").write_text("")
+    (tmp_path / "over.jsonl").write_text('{"event": "cleared", "time": 7}\n')
+    (tmp_path / "quiet.json").write_text("[]")
+    names = [str(tmp_path / name) for name in ("quiet.csv", "quiet.jsonl", "over.jsonl", "quiet.json")]
+    assert main(["incidents", "summarize", *names]) == 0
+    assert "0 events" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("octets", "said"),
     [
+        (b"", "expected CSV with columns"),
         (b"PAR1 and no more", "no sound Parquet: "),
         (b'{\n"summary": {}\n}', 'expected a list of rows, or one as "rows": '),
         (b'[{"type": "leak"}]', "line 1: expected a type and a start"),

@@ -197,6 +197,7 @@ def test_the_table_of_the_observatory(files, capsys):
         ("ASN,Holder\n1,a\nx,b\n", "p: line 3: expected an AS number, found 'x'"),
         ("ASN,Global Validation RPKI\n1,high\n", "p: line 2: could not convert"),
         ("name,asn\n", "found 'name,asn'"),
+        ("[" * 200_000, "p: line 1: field larger than field limit"),
     ],
 )
 def test_bad_participants(files, capsys, content, message):

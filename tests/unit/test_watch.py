@@ -369,6 +369,9 @@ def test_a_state_that_is_none(watch, tmp_path):
     (tmp_path / "u").write_bytes(heard(0, 64601, "1.0.7.0/24", 666))
     code, _, err = watch(tmp_path / "u", "--state", tmp_path / "state")
     assert (code, "expected a state of rov watch" in err) == (2, True)
+    (tmp_path / "state").write_bytes(b"\x80\x04N.")
+    code, _, err = watch(tmp_path / "u", "--state", tmp_path / "state")
+    assert (code, "it is another file" in err, "pickle" in err) == (2, True, False)
 
 
 @pytest.mark.realdata
