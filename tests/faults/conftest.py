@@ -16,6 +16,7 @@ import pytest
 
 from rtr_server.endpoint import Endpoint
 from rtr_server.tools import dump
+from tests.pids import command_line
 
 PATIENCE = 60.0
 """Seconds for what should take one: the machines that run the tests are shared."""
@@ -114,7 +115,7 @@ class Daemon:
         """The process id of the loader, None while there is none."""
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
         for child in children:
-            if b"rtr_server.feed.loader" in Path(f"/proc/{child}/cmdline").read_bytes():
+            if b"rtr_server.feed.loader" in command_line(child):
                 return int(child)
         return None
 

@@ -14,6 +14,7 @@ from click.testing import CliRunner
 
 from rtr_server.cli import main
 from tests.faults.conftest import GOOD, PATIENCE, replace, vrps
+from tests.pids import runs
 
 
 def rtr(*arguments):
@@ -210,14 +211,6 @@ def test_a_program_ends_with_the_loader_that_runs_it(start, tmp_path):
     running = pids.read_text().split()
     daemon.kill_loader()
     for pid in running:
-        while _runs(pid):
+        while runs(pid):
             assert time.monotonic() < deadline, f"{pid} outlived the loader"
             time.sleep(0.02)
-
-
-def _runs(pid):
-    try:
-        with open(f"/proc/{pid}/stat") as file:
-            return file.read().split()[2] != "Z"
-    except FileNotFoundError:
-        return False

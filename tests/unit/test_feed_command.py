@@ -11,6 +11,7 @@ from rtr_server.config.values import Octets, Seconds
 from rtr_server.feed import command
 from rtr_server.feed.command import CommandFeed
 from rtr_server.feed.feed import FeedError
+from tests.pids import runs
 
 CSV = "ASN,IP Prefix,Max Length,Trust Anchor\\nAS64496,192.0.2.0/24,24,x\\n"
 
@@ -66,17 +67,9 @@ def test_out_of_time_it_is_killed_with_its_children(tmp_path, monkeypatch):
     fails("not done in 2s", code, timeout=Seconds(2))
     until = time.monotonic() + 30
     for pid in pids.read_text().split():
-        while _runs(pid):
+        while runs(pid):
             assert time.monotonic() < until
             time.sleep(0.02)
-
-
-def _runs(pid):
-    try:
-        with open(f"/proc/{pid}/stat") as file:
-            return file.read().split()[2] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 def test_a_later_feed_waits_until_it_is_due(monkeypatch):
