@@ -32,6 +32,8 @@ OBJECTS = 2_000
 def routes(daemon: Daemon) -> Iterable[BaseRoute]:
     """The two paths."""
     kitchen = daemon.kitchen
+    ending = asyncio.Event()
+    daemon.at_end.append(ending.set)
 
     async def delta(request: Request) -> Response:
         known = _known(request)
@@ -47,7 +49,7 @@ def routes(daemon: Daemon) -> Iterable[BaseRoute]:
         known = _known(request)
         served = needs.served(daemon)
         if known == (served.session, served.serial):
-            served = await _news(daemon, served, request)
+            served = await _news(daemon, served, request, ending)
         body = {"session": served.session, "serial": served.serial}
         return Response(msgspec.json.encode(body), media_type=JSON, headers={"Cache-Control": "no-store"})
 
@@ -55,8 +57,8 @@ def routes(daemon: Daemon) -> Iterable[BaseRoute]:
     yield Route("/json-delta/notify", notify)
 
 
-async def _news(daemon: Daemon, served: Served, request: Request) -> Served:
-    """The set once its serial is another, or what there is when the time is over or the client is gone."""
+async def _news(daemon: Daemon, served: Served, request: Request, ending: asyncio.Event) -> Served:
+    """The set once its serial is another, or what there is when the time is over, or client or daemon go."""
 
     async def gone() -> None:
         while (await request.receive())["type"] != "http.disconnect":
@@ -68,7 +70,7 @@ async def _news(daemon: Daemon, served: Served, request: Request) -> Served:
             await daemon.changed(current.generation)
             current = needs.served(daemon)
 
-    tasks = [asyncio.create_task(changed()), asyncio.create_task(gone())]
+    tasks = [asyncio.create_task(each) for each in (changed(), gone(), ending.wait())]
     try:
         await asyncio.wait(tasks, timeout=POLL, return_when=asyncio.FIRST_COMPLETED)
     finally:

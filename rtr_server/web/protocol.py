@@ -72,7 +72,13 @@ class LimitedProtocol(H11Protocol):
 
         async def called(scope: Any, receive: Any, send: Any) -> None:
             scope["extensions"] = {CUT: self._cut}
-            await app(scope, receive, send)
+            try:
+                await app(scope, receive, send)
+            except (
+                asyncio.CancelledError
+            ):  # by HttpServer.close alone
+                if self.cycle is not None:
+                    self.cycle.disconnected = True
 
         return called
 

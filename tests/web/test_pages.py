@@ -337,8 +337,7 @@ def test_history_from_the_archive(run_daemon, archived):
 
 def overview_of(running):
     """The one overview of a daemon, by the owner of its live view."""
-    (end,) = running.daemon.at_end
-    return end.__self__._make.__self__
+    return running.cache.http._web._pages.live._make.__self__
 
 
 def test_a_damaged_archive_is_said(run_daemon, archived):
