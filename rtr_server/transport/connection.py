@@ -16,7 +16,7 @@ from rtr_server.endpoint import Endpoint
 from rtr_server.protocol.session import CacheSession
 from rtr_server.transport.journal import Journal
 from rtr_server.transport.limits import Bucket
-from rtr_server.transport.record import Ended, Record
+from rtr_server.transport.record import INTERNAL, Ended, Record
 from rtr_server.transport.tally import Tally
 
 CHUNK = 128 * 1024
@@ -251,7 +251,7 @@ class Connection(asyncio.Protocol):
             self._follow(self._transport)
         except Exception:
             self.journal.failed()
-            self.record.closed = "internal error"
+            self.record.closed = INTERNAL
             self._transport.abort()
 
     def _pump(self, transport: asyncio.Transport) -> None:

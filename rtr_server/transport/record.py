@@ -25,6 +25,9 @@ from rtr_server.protocol.events import (
 MAX_ENDED = 256
 """Sessions remembered after their end: what a network of routers that flap leaves in a few minutes."""
 
+INTERNAL = "internal error"
+"""Why a session ended whose code failed."""
+
 FIRST = "first query"
 ASKED = "the router asked for everything"
 

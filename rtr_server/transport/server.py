@@ -212,8 +212,9 @@ class Server:
     def _gone(self, router: Connection) -> None:
         if router in self.connections:
             self.connections.discard(router)
-            self.ledger.add(router.ended)
-            self.tally.ended(router.session.octets_in, router.session.octets_out)
+            ended = router.ended
+            self.ledger.add(ended)
+            self.tally.ended(ended)
             self._occupancy.remove(router.peer.host)
             self._spread.forget(router)
         if not self.connections:

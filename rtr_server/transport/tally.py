@@ -7,7 +7,7 @@ from collections import Counter
 
 from rtr_server.protocol.events import (
     CacheResetSent,
-    Closed,
+    CloseReason,
     ErrorReceived,
     ErrorSent,
     Event,
@@ -16,13 +16,16 @@ from rtr_server.protocol.events import (
     ResponseFinished,
     ResponseStarted,
 )
-from rtr_server.transport.record import FIRST, Record
+from rtr_server.transport.record import FIRST, INTERNAL, Ended, Record
 
 NOTIFY_BOUNDS = (0.01, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
 """Seconds: notices are spread over some seconds, and RFC 8210 section 8.2 wants a minute between two."""
 
 RESETS = ("first query", "unknown serial", "asked")
 """Why a router is sent the full set."""
+
+CLOSES = (*CloseReason, "connection lost", "kicked", "refused")
+"""How sessions end: as the protocol has it; without a word; by an operator; with a certificate for others."""
 
 MAX_CODE = 32
 """Error codes that are counted by their number: a router may send any of 65,536."""
@@ -71,10 +74,11 @@ class Tally:
         self.notify_lag = Histogram(NOTIFY_BOUNDS)
         self.told_at: float | None = None
 
-    def ended(self, octets_in: int, octets_out: int) -> None:
+    def ended(self, session: Ended) -> None:
         """A session is over: its octets are no more among those of the connected ones."""
-        self.octets_in += octets_in
-        self.octets_out += octets_out
+        self.octets_in += session.octets_in
+        self.octets_out += session.octets_out
+        self.closed[_close(session.reason)] += 1
 
     def note(self, happened: Event, record: Record, now: float) -> None:
         """Something happened in a session, which ``record`` has noted already."""
@@ -97,8 +101,6 @@ class Tally:
                 self.errors["sent", _code(code)] += 1
             case ErrorReceived(_, code, _, _):
                 self.errors["received", _code(code)] += 1
-            case Closed(reason):
-                self.closed[reason.value] += 1
             case _:
                 pass
 
@@ -108,6 +110,19 @@ def _reason(why: str | None) -> str:
     if why == FIRST:
         return first
     return unknown if why is not None and why.startswith("serial ") else asked
+
+
+def _close(why: str) -> str:
+    """One of ``CLOSES``.
+
+    >>> _close("stalled"), _close("refused: the certificate is for x"), _close("not allowed any more")
+    ('stalled', 'refused', 'kicked')
+    """
+    if why in CLOSES:
+        return why
+    if why == INTERNAL:
+        return CloseReason.INTERNAL
+    return "refused" if why.startswith("refused: ") else "kicked"
 
 
 def _code(code: int) -> str:

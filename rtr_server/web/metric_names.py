@@ -45,7 +45,7 @@ NAMES: dict[str, Name] = {
     "rovkit_rib_age_seconds": Name("gauge", (), "Since the newest dump was written; absent without one."),
     "rovkit_rtr_sessions": Name("gauge", ("version", "transport"), "Connected routers."),
     "rovkit_rtr_sessions_ended": Name("counter", (), "Sessions that are over."),
-    "rovkit_rtr_closes": Name("counter", ("reason",), "How sessions came to end; stalled: slow readers."),
+    "rovkit_rtr_closes": Name("counter", ("reason",), "How each session ended; stalled: slow readers."),
     "rovkit_rtr_octets": Name("counter", ("direction",), "Octets received and sent in sessions."),
     "rovkit_rtr_queries": Name("counter", ("kind",), "Reset Queries (full) and Serial Queries (diff)."),
     "rovkit_rtr_responses": Name("counter", ("kind",), "Responses that were taken whole."),

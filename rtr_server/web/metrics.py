@@ -24,12 +24,12 @@ from rov import Snapshot
 from rtr_server.feed.losses import by_trust_anchor
 from rtr_server.feed.process import ProcessFeed
 from rtr_server.protocol.errors import ErrorCode
-from rtr_server.protocol.events import CloseReason, Kind
+from rtr_server.protocol.events import Kind
 from rtr_server.protocol.pdu import VERSIONS
 from rtr_server.publish import Change
 from rtr_server.sessions import SessionRow
 from rtr_server.threads import in_thread
-from rtr_server.transport.tally import RESETS, Histogram
+from rtr_server.transport.tally import CLOSES, RESETS, Histogram
 from rtr_server.web import query
 from rtr_server.web.daemon import Daemon
 from rtr_server.web.families import Values, family, one
@@ -240,7 +240,7 @@ def _rtr(daemon: Daemon, rows: list[SessionRow]) -> Iterator[Metric]:
     received, sent = octets(daemon, rows)
     yield family("rovkit_rtr_sessions", sessions)
     yield one("rovkit_rtr_sessions_ended", daemon.server.ledger.count)
-    yield family("rovkit_rtr_closes", _single(tally.closed, CloseReason))
+    yield family("rovkit_rtr_closes", _single(tally.closed, CLOSES))
     yield family("rovkit_rtr_octets", {("in",): received, ("out",): sent})
     yield family("rovkit_rtr_queries", _single(tally.queries, Kind))
     yield family("rovkit_rtr_responses", _single(tally.responses, Kind))

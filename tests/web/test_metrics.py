@@ -3,6 +3,8 @@
 import asyncio
 import json
 import re
+import socket
+import struct
 import subprocess
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,7 +18,7 @@ from rtr_server.feed.messages import SourceStatus
 from rtr_server.feed.process import ProcessFeed
 from rtr_server.feed.settings import Settings
 from rtr_server.protocol.client import RouterSession
-from rtr_server.protocol.events import CloseReason
+from rtr_server.transport.tally import CLOSES
 from rtr_server.web import metric_aliases, metrics
 from rtr_server.web.metric_names import ALL, NAMES, page
 from tests.web.conftest import SMALL, vrp_set
@@ -171,8 +173,29 @@ def test_sessions_are_counted(run_daemon):
         assert values(found["rovkit_rtr_sessions_ended"]) == {(): 1}
         closes = values(found["rovkit_rtr_closes"])
         assert {key for key, count in closes.items() if count} == {("end of file",)}
-        assert set(closes) == {(reason.value,) for reason in CloseReason}, "a rate needs a beginning"
+        assert set(closes) == {(reason,) for reason in CLOSES}, "a rate needs a beginning"
         assert values(found["rovkit_rtr_octets"])[("out",)] > sent
+
+
+def test_sessions_that_end_without_a_word_or_by_an_operator_are_counted(run_daemon):
+    with run_daemon() as running:
+        routers = running.cache._server.connections
+        opened = []
+        running.call(lambda: synced(running.cache.endpoints[0], opened))
+        running.call(lambda: _kick(*routers))
+        running.call(lambda: leave(opened))
+        running.until(lambda: not routers)
+        where = running.cache.endpoints[0]
+        with socket.create_connection((where.host, where.port)) as router:
+            running.until(lambda: routers)
+            router.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # ends by RST
+        running.until(lambda: not routers)
+        found = values(scrape(running)["rovkit_rtr_closes"])
+        assert {key[0]: count for key, count in found.items() if count} == {"kicked": 1, "connection lost": 1}
+
+
+async def _kick(router):
+    router.kick()
 
 
 @pytest.mark.parametrize("command", ["check rules rtr-server.yml", "test rules rtr-server.test.yml"])
