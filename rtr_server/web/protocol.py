@@ -74,9 +74,7 @@ class LimitedProtocol(H11Protocol):
             scope["extensions"] = {CUT: self._cut}
             try:
                 await app(scope, receive, send)
-            except (
-                asyncio.CancelledError
-            ):  # by HttpServer.close alone
+            except asyncio.CancelledError:  # by HttpServer.close alone
                 if self.cycle is not None:
                     self.cycle.disconnected = True
 

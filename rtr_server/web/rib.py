@@ -157,7 +157,9 @@ class Rib:
             warnings=read.warnings,
         )
         self._dumps = dumps
-        event(log, logging.INFO, "RIB loaded", routes=len(dumps.table), peers=read.peers, seconds=seconds)
+        wrong = {"skipped": read.skipped, "fault": read.warnings[0]} if read.warnings else {}
+        level = logging.WARNING if wrong else logging.INFO
+        event(log, level, "RIB loaded", routes=len(dumps.table), peers=read.peers, seconds=seconds, **wrong)
         self._loaded.set()
 
     def _read(self) -> tuple[Dumps, Read]:

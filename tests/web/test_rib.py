@@ -1,5 +1,6 @@
 """RIB dumps beside the VRPs: loaded, judged anew by each set, read again, and asked."""
 
+import gzip
 import os
 import signal
 import threading
@@ -110,6 +111,20 @@ def test_files_that_change_are_read_once_they_are_whole(run_daemon, dump, monkey
         running.until(lambda: running.daemon.rib.table is not None)
         dump.write_bytes(ROUTES + b"10.0.0.0/8,1,1\n")
         running.until(lambda: len(running.daemon.rib.table) == 10)
+
+
+def test_a_dump_that_is_cut_short_is_used_and_told(run_daemon, tmp_path, caplog):
+    packed = gzip.compress(ROUTES + b"".join(b"10.0.%d.0/24,%d,1\n" % (n, n) for n in range(256)))
+    (tmp_path / "rib.csv.gz").write_bytes(packed[:-20])
+    caplog.set_level("INFO", "rtr_server")
+    with run_daemon(SMALL, {"http": {"rib": [str(tmp_path / "rib.csv.gz")]}}) as running:
+        running.until(lambda: running.daemon.rib.table is not None)
+        (line,) = (record for record in caplog.records if record.getMessage() == "RIB loaded")
+        told = running.client.get("/readyz").json()["rib"]["warnings"]
+        assert (line.levelname, line.fields["fault"]) == ("WARNING", told[0])
+        assert "cut short" in told[-1]
+        assert "Part of the RIB is left out" in running.client.get("/").text
+        assert "part of it is left out" in running.client.get("/lookup?prefix=192.0.2.0/24").text
 
 
 def test_reading_ends_with_the_daemon(run_daemon, tmp_path):

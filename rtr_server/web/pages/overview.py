@@ -180,6 +180,9 @@ def warnings(daemon: Daemon, sources: dict[str, Any]) -> Iterator[Alert]:
     rib = daemon.rib.status() if daemon.rib.files else None
     if rib is not None and rib.state == "failed":
         yield Alert("warn", "The RIB cannot be loaded", str(rib.error))
+    elif rib is not None and rib.warnings:
+        more = f" (and {len(rib.warnings) - 1} more, see /readyz)" if len(rib.warnings) > 1 else ""
+        yield Alert("warn", "Part of the RIB is left out", f"{rib.warnings[0]}{more}")
 
 
 def _held(daemon: Daemon) -> Iterator[Alert]:
