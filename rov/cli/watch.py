@@ -12,7 +12,6 @@ import signal
 import socket
 import sys
 import time
-import urllib.request
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import IO
@@ -23,20 +22,18 @@ import msgspec
 from rov import rib
 from rov._mrt_peers import Peers
 from rov.cli.dumps import OutputType
-from rov.cli.shared import AsnType, PrefixType, read_index, strict_option
+from rov.cli.shared import EXIT_ERROR, AsnType, PrefixType, read_index, strict_option
+from rov.cli.webhook import Webhook, is_receiver
 from rov.errors import ArgumentError, RibFileError, VrpFileError
 from rov.live.bmp import Bmp, PeerDown
 from rov.live.monitor import Alert, Monitor
-from rov.live.ris import MAX_LINE, updates_of
+from rov.live.ris import Lines, updates_of
 from rov.rib.mrt import MrtReader
 from rov.rib.table import named_peers
 from rov.types import Prefix
 
 OCTETS = 1 << 18
 """Read at a time from a session or a pipe."""
-
-WEBHOOK_SECONDS = 10.0
-"""A receiver of alerts that does not answer must not hold up what comes in."""
 
 STATE_SECONDS = 60.0
 """Between two times that the state is kept: what a crash may cost."""
@@ -62,7 +59,7 @@ class _Out:
     """Where alerts go, and which."""
 
     def __init__(self, form: str, webhook: str | None, asns: Iterable[int], within: Iterable[Prefix]) -> None:
-        self._form, self._webhook = form, webhook
+        self._form, self._webhook = form, Webhook(webhook) if webhook else None
         self._asns, self._within = frozenset(asns), tuple(within)
         self.count = 0
 
@@ -74,13 +71,7 @@ class _Out:
         ):
             return True
         prefix = Prefix.parse(alert.prefix)
-        return any(
-            prefix.family == block.family
-            and prefix.length >= block.length
-            and prefix.address >> (_bits(block) - block.length)
-            == block.address >> (_bits(block) - block.length)
-            for block in self._within
-        )
+        return any(block.covers(prefix) for block in self._within)
 
     def give(self, alerts: list[Alert]) -> None:
         """Those that are wanted."""
@@ -95,33 +86,12 @@ class _Out:
             sys.stdout.write("".join(f"{line.decode()}\n" for line in lines))
         sys.stdout.flush()
         if self._webhook:
-            self._post(b"[" + b",".join(lines) + b"]")
+            self._webhook.give(lines)
 
-    def _post(self, body: bytes) -> None:
-        # the option takes URLs of http and https only
-        kind = {"Content-Type": "application/json"}
-        request = urllib.request.Request(str(self._webhook), body, kind)  # noqa: S310
-        try:
-            urllib.request.urlopen(request, timeout=WEBHOOK_SECONDS).close()  # noqa: S310
-        except OSError as error:
-            click.echo(f"rov: {self._webhook}: alerts were not taken: {error}", err=True)
-
-
-def _bits(prefix: Prefix) -> int:
-    return 32 if prefix.family == 4 else 128
-
-
-class _Lines:
-    """Whole lines of what comes in pieces."""
-
-    def __init__(self) -> None:
-        self._rest = b""
-
-    def of(self, octets: bytes) -> list[bytes]:
-        *lines, self._rest = (self._rest + octets).split(b"\n")
-        if len(self._rest) > MAX_LINE:
-            self._rest = b""
-        return lines
+    def close(self) -> None:
+        """Wait for the receiver, if there is one."""
+        if self._webhook:
+            self._webhook.close()
 
 
 class _Session:
@@ -195,11 +165,19 @@ class _Watch:
                     self.done.add(name)
 
     def _file(self, name: str) -> None:
-        with open(name, "rb") as file:
-            if file.read(1) == b"{":
-                file.seek(0)
+        with contextlib.ExitStack() as stack:
+            try:
+                file = stack.enter_context(open(name, "rb"))
+                first = file.peek(1)[:1]
+            except OSError as error:
+                raise RibFileError(name, f"cannot be read: {error.strerror}") from error
+            if first == b"{":
                 self._lines(file)
                 return
+            if not file.seekable():
+                raise RibFileError(
+                    name, "expected lines of RIS Live: MRT is read from files, not from a pipe"
+                )
         with rib.open(name) as dump:
             for alerts in self.monitor.take_dump(dump):
                 self.out.give(alerts)
@@ -207,7 +185,7 @@ class _Watch:
                 click.echo(f"rov: {warning}", err=True)
 
     def _lines(self, file: IO[bytes]) -> None:
-        whole = _Lines()
+        whole = Lines()
         while octets := file.read(OCTETS):
             self._json(whole.of(octets))
         self._json(whole.of(b"\n"))
@@ -220,7 +198,7 @@ class _Watch:
 
     def pipe(self) -> None:
         """Standard input, as it comes."""
-        whole = _Lines()
+        whole = Lines()
 
         def ready() -> None:
             octets = os.read(0, OCTETS)
@@ -245,7 +223,11 @@ class _Watch:
         listener.setblocking(False)
 
         def ready() -> None:
-            connection, _ = listener.accept()
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                # gone again before it was taken
+                return
             if self._sessions >= MAX_SESSIONS:
                 connection.close()
                 return
@@ -340,7 +322,7 @@ def watch(
     """
     if not sources and not bmp:
         raise click.UsageError("expected SOURCE or --bmp: where updates come from")
-    if webhook and not webhook.startswith(("http://", "https://")):
+    if webhook and not is_receiver(webhook):
         raise click.UsageError(f"--webhook {webhook}: expected a URL of http or https")
     for source in sources:
         if source != "-" and not os.path.exists(source):
@@ -358,17 +340,31 @@ def watch(
     files = [source for source in sources if source != "-"]
     # ended by systemd as by a keyboard: what is known is kept
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    kept = True
     try:
         _run(loop, files, once, poll, state)
     finally:
         if state:
-            monitor.save(state, sorted(loop.done))
+            kept = _keep(loop, state)
+        loop.out.close()
         click.echo(
             f"rov: {monitor.updates:,} updates, {len(monitor):,} routes, {monitor.invalid:,} invalid, "
             f"{loop.out.count:,} alerts",
             err=True,
         )
+    if not kept:
+        return EXIT_ERROR
     return 1 if fail_on and loop.out.count else 0
+
+
+def _keep(loop: _Watch, state: str) -> bool:
+    """Write the state; a disk that is full for a while must not end the watch."""
+    try:
+        loop.monitor.save(state, sorted(loop.done))
+    except OSError as error:
+        click.echo(f"rov: {state}: the state was not kept: {error.strerror or error}", err=True)
+        return False
+    return True
 
 
 def _run(loop: _Watch, files: list[str], once: bool, poll: float, state: str | None) -> None:
@@ -383,5 +379,5 @@ def _run(loop: _Watch, files: list[str], once: bool, poll: float, state: str | N
         if not open_ones:
             time.sleep(poll)
         if state and time.monotonic() - saved > STATE_SECONDS:
-            loop.monitor.save(state, sorted(loop.done))
+            _keep(loop, state)
             saved = time.monotonic()

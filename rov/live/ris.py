@@ -39,6 +39,25 @@ class _Message(msgspec.Struct):
 _DECODER = msgspec.json.Decoder(_Message)
 
 
+class Lines:
+    """Whole lines of what comes in pieces; one that grows too long is dropped.
+
+    >>> lines = Lines()
+    >>> lines.of(b"a"), lines.of(b"b\\nc")
+    ([], [b'ab'])
+    """
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def of(self, octets: bytes) -> list[bytes]:
+        """The lines that these octets end."""
+        *lines, self._rest = (self._rest + octets).split(b"\n")
+        if len(self._rest) > MAX_LINE:
+            self._rest = b""
+        return lines
+
+
 def updates_of(lines: Iterable[bytes]) -> tuple[list[Update], int]:
     """The updates of lines, and how many lines were none: damaged, or without a peer.
 

@@ -1,7 +1,11 @@
 """``rov watch``: updates judged as they come, against a plain count; BMP, files, a restart, HTTP."""
 
+import contextlib
+import errno
 import http.server
 import json
+import os
+import socket
 import struct
 import subprocess
 import sys
@@ -16,6 +20,7 @@ from hypothesis import strategies as st
 from rov import ArgumentError, Prefix, Snapshot, State, Vrp, VrpIndex
 from rov.cli import main
 from rov.cli.watch import _Session
+from rov.cli.webhook import Webhook
 from rov.live.bmp import MAX_MESSAGE, Bmp, PeerDown
 from rov.live.monitor import Monitor, Update
 from rov.live.ris import updates_of
@@ -332,11 +337,101 @@ def test_mail_filters_and_a_webhook(watch, tmp_path):
         (["/nonexistent"], "there is no such file or directory"),
         (["--bmp", "x"], "expected ADDRESS:PORT"),
         (["-", "--webhook", "file:///etc/passwd"], "expected a URL of http or https"),
+        (["-", "--webhook", "http://[::1"], "expected a URL of http or https"),
+        (["-", "--webhook", "http://a b/"], "expected a URL of http or https"),
     ],
 )
 def test_wrong_usage(watch, words, said):
     code, _, err = watch(*words)
     assert (code, said in err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (b"hello\r\n\r\n", "alerts were not taken: hello"),
+        (b"HTTP/1.1 500 No\r\n\r\n", "HTTP Error 500"),
+        (b"", "no answer"),
+    ],
+)
+def test_a_receiver_that_is_no_good(watch, tmp_path, monkeypatch, answer, said):
+    """One that talks nonsense, refuses, or sends its answer octet by octet without end."""
+    monkeypatch.setattr("rov.cli.webhook.SECONDS", 0.3)
+    (tmp_path / "u").write_bytes(heard(0, 64601, "1.0.7.0/24", 666))
+    over = threading.Event()
+
+    def receive(listener):
+        connection, _ = listener.accept()
+        with connection, contextlib.suppress(OSError):
+            connection.recv(65536)
+            connection.sendall(answer or b"HTTP/1.1 200 OK\r\nX: ")
+            while not answer and not over.wait(0.05):
+                connection.sendall(b"a")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=receive, args=[listener])
+        thread.start()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        code, out, err = watch(tmp_path / "u", "--webhook", url)
+        over.set()
+        thread.join()
+    assert (code, len(out.splitlines()), said in err, "1 alerts" in err) == (0, 1, True, True), err
+
+
+def test_what_waits_for_a_receiver_is_bounded(monkeypatch, capsys):
+    """It is sent in parts, and what does not fit is told, while the caller goes on."""
+    monkeypatch.setattr("rov.cli.webhook.MAX_WAITING", 5)
+    monkeypatch.setattr("rov.cli.webhook.AT_ONCE", 2)
+    posted, go = [], threading.Event()
+
+    def post(_, body):
+        go.wait(10)
+        posted.append(json.loads(body))
+
+    monkeypatch.setattr(Webhook, "_post", post)
+    receiver = Webhook("http://192.0.2.1/")
+    receiver.give([b"1"])
+    while receiver._waiting:
+        pass
+    receiver.give([b"2", b"3", b"4"])
+    receiver.give([b"5", b"6", b"7", b"8"])
+    go.set()
+    receiver.close()
+    assert posted == [[1], [2, 3], [4, 5], [6]]
+    assert "2 alerts were not sent" in capsys.readouterr().err
+
+
+def test_a_full_disk_and_a_file_that_cannot_be_read_do_not_end_it(watch, tmp_path, monkeypatch):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "1").write_bytes(heard(0, 64601, "1.0.7.0/24", 666))
+    (tmp_path / "in" / "2").symlink_to("/proc/self/mem")
+    monkeypatch.setattr("rov.cli.watch.STATE_SECONDS", -1.0)
+    monkeypatch.setattr("rov.live.monitor.write_file", _full)
+    code, out, err = watch(tmp_path / "in", "--state", tmp_path / "state")
+    assert (code, len(out.splitlines())) == (2, 1)
+    assert "state: the state was not kept: No space left on device" in err
+    assert f"rov: {tmp_path}/in/2: cannot be read" in err
+    assert ("1 alerts" in err, "rov: error" in err) == (True, False)
+
+
+def _full(*_):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_pipe_with_messages_and_one_with_mrt(watch, tmp_path):
+    for octets, said in (
+        (json.dumps(RIS).encode(), None),
+        (heard(0, 64601, "1.0.7.0/24", 666), "not from a pipe"),
+    ):
+        ours, theirs = os.pipe()
+        with os.fdopen(ours, "rb"), os.fdopen(theirs, "wb") as end:
+            end.write(octets + b"\n")
+            end.close()
+            code, out, err = watch(f"/dev/fd/{ours}")
+        if said:
+            assert (code, said in err) == (2, True)
+        else:
+            assert (code, json.loads(out)["prefix"]) == (0, "1.0.0.0/8")
 
 
 def test_alerts_are_counted_as_events(watch, tmp_path, capsys):
