@@ -10,8 +10,7 @@ from tests.web.conftest import SMALL, vrp_set
 
 def overview_live(running):
     """The live view of a daemon."""
-    (end,) = running.daemon.at_end
-    return end.__self__
+    return running.cache.http._web._pages.live
 
 
 def connect(running, size=1 << 16):
