@@ -84,7 +84,7 @@ class SourceStatus(msgspec.Struct, frozen=True):
 
     name: str
     state: str
-    """starting, usable, failing (its last set is still used), lapsed (it is not)."""
+    """starting, usable, failing (its last set, if there is one, is still used), lapsed (it is not)."""
 
     vrps: int = 0
     aspas: int = 0

@@ -193,7 +193,12 @@ def _rib(daemon: Daemon) -> Iterator[Metric]:
 
 def _sources(daemon: Daemon, rows: list[dict[str, Any]]) -> list[Metric]:
     now = daemon.clock()
-    usable = {(row["name"], row["state"]): float(row["state"] in ("usable", "failing")) for row in rows}
+    usable = {
+        (row["name"], row["state"]): float(
+            row["state"] == "usable" or (row["state"] == "failing" and row["loaded_at"] is not None)
+        )
+        for row in rows
+    }
     vrps = {(row["name"],): row["vrps"] for row in rows if "vrps" in row}
     ages = {(row["name"],): now - row["as_of"] for row in rows if row.get("as_of") is not None}
     feed = daemon.updates.feed

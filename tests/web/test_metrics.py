@@ -9,6 +9,7 @@ import subprocess
 from pathlib import Path
 from types import SimpleNamespace
 
+import msgspec
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -21,6 +22,7 @@ from rtr_server.protocol.client import RouterSession
 from rtr_server.transport.tally import CLOSES
 from rtr_server.web import metric_aliases, metrics
 from rtr_server.web.metric_names import ALL, NAMES, page
+from rtr_server.web.pages.overview import warnings
 from tests.web.conftest import SMALL, vrp_set
 
 STATES = ("valid", "unsafe", "locally_filtered", "duplicate", "contributed")
@@ -128,6 +130,17 @@ def test_http_answers_of_sources(tmp_path):
         ("https://a.example/", "200"): 2,
         ("https://a.example/", "304"): 5,
     }
+
+
+def test_a_source_that_has_given_no_set_is_not_usable(small):
+    rows = [
+        msgspec.to_builtins(SourceStatus("had one", "failing", loaded_at=1, error="gone")),
+        msgspec.to_builtins(SourceStatus("none", "failing", error="gone")),
+    ]
+    found = metrics._sources(small.daemon, rows)[0]
+    assert values(found) == {("had one", "failing"): 1, ("none", "failing"): 0}
+    told = [alert.text for alert in warnings(small.daemon, {"sources": rows})]
+    assert told == ["gone (its last set is still used)", "gone (it has given no set yet)"]
 
 
 def test_aliases_and_routers_are_off(small):

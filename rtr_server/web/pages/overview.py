@@ -176,6 +176,8 @@ def warnings(daemon: Daemon, sources: dict[str, Any]) -> Iterator[Alert]:
     for source in sources["sources"]:
         if source["state"] in ("failing", "lapsed"):
             used = "its last set is still used" if source["state"] == "failing" else "it is not used any more"
+            if source["loaded_at"] is None:
+                used = "it has given no set yet"
             yield Alert("warn", f"Source {source['name']} fails", f"{source['error']} ({used})")
     rib = daemon.rib.status() if daemon.rib.files else None
     if rib is not None and rib.state == "failed":
