@@ -38,6 +38,9 @@ OCTETS = 1 << 18
 STATE_SECONDS = 60.0
 """Between two times that the state is kept: what a crash may cost."""
 
+STALE_SECONDS = 300.0
+"""After a restart: by then routers have come back with BMP and sent what they have."""
+
 MAX_SESSIONS = 256
 """BMP sessions at once: more routers than one process should follow."""
 
@@ -111,9 +114,9 @@ class _Session:
             for ipv4, ipv6 in self.reader.rows(iter([said])):
                 peers = named_peers(self.peers)
                 if len(ipv4.lengths):
-                    alerts += monitor.take_batch((4, ipv4), peers)
+                    alerts += monitor.take_batch((4, ipv4), peers, session=True)
                 if len(ipv6.lengths):
-                    alerts += monitor.take_batch((6, ipv6), peers)
+                    alerts += monitor.take_batch((6, ipv6), peers, session=True)
         return alerts
 
     def end(self, monitor: Monitor, now: int) -> list[Alert]:
@@ -369,9 +372,11 @@ def _keep(loop: _Watch, state: str) -> bool:
 
 def _run(loop: _Watch, files: list[str], once: bool, poll: float, state: str | None) -> None:
     """Until nothing is left to come, or somebody ends it."""
-    saved = time.monotonic()
+    saved = begun = time.monotonic()
     while True:
         loop.reload()
+        if loop.monitor.stale and time.monotonic() - begun > STALE_SECONDS:
+            loop.out.give(loop.monitor.drop_stale(int(time.time())))
         loop.files(files)
         open_ones = loop.wait(poll)
         if not open_ones and (once or not any(os.path.isdir(name) for name in files)):

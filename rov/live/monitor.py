@@ -29,7 +29,6 @@ from rov.types import IPV4_BITS, IPV6_BITS, Family, Prefix, State, Vrp
 MAX_PEERS = 1 << 24
 """Peers, each with its path ids (RFC 7911): what a key of the table holds."""
 
-
 STATE_VERSION = 1
 """Of the file that ``save`` writes."""
 
@@ -93,7 +92,11 @@ class Monitor:
         self._names: list[tuple[Peer, int]] = []
         self._invalid: dict[tuple[Family, int, int], int] = {}
         self._known: dict[tuple[Family, int, int, int], _Told] = {}
+        self._sessions: set[int] = set()
+        self._free: list[int] = []
         self.updates = 0
+        self.stale: list[int] = []
+        """Peers of sessions before a restart: the same ones are counted anew as they come back."""
 
     def __len__(self) -> int:
         return sum(len(table) for table in self._tables.values())
@@ -113,9 +116,17 @@ class Monitor:
                 alerts += self._take(*_columns(family, own, [self._number(one.peer, 0) for one in own]))
         return alerts
 
-    def take_batch(self, batch: RibBatch | tuple[Family, Columns], peers: Sequence[Peer]) -> list[Alert]:
-        """A batch of a dump, or columns of the reader of MRT, whose peers are numbered so."""
-        return self._take(*self._of_batches([batch], peers))
+    def take_batch(
+        self, batch: RibBatch | tuple[Family, Columns], peers: Sequence[Peer], *, session: bool = False
+    ) -> list[Alert]:
+        """A batch of a dump, or columns of the reader of MRT, whose peers are numbered so.
+
+        session: they were heard in one that a restart ends.
+        """
+        routes, gone, numbers, times = self._of_batches([batch], peers)
+        if session:
+            self._sessions.update(np.unique(numbers).tolist())
+        return self._take(routes, gone, numbers, times)
 
     def take_dump(self, dump: Dump) -> Iterator[list[Alert]]:
         """All of a dump, as it is read, and what many updates at once changed.
@@ -159,8 +170,10 @@ class Monitor:
 
     def _number(self, peer: Peer, path_id: int) -> int:
         key = peer, path_id
-        number = self._peers.setdefault(key, len(self._names))
-        if number == len(self._names):
+        number = self._peers.setdefault(key, self._free[-1] if self._free else len(self._names))
+        if self._free and number == self._free[-1]:
+            self._names[self._free.pop()] = key
+        elif number == len(self._names):
             if number >= MAX_PEERS:
                 raise ArgumentError(f"more than {MAX_PEERS:,} peers and path ids")
             self._names.append(key)
@@ -179,9 +192,22 @@ class Monitor:
             number for number, (peer, _) in enumerate(self._names)
             if peer.asn == asn and (peer.address is None or str(peer.address).partition("/")[0] == address)
         ]  # fmt: skip
+        return self._gone(numbers, time)
+
+    def _gone(self, numbers: list[int], time: int) -> list[Alert]:
         alerts: list[Alert] = []
         for family, table in self._tables.items():
             alerts += self._alerts(family, table.drop(numbers), time, "update")
+        return alerts
+
+    def drop_stale(self, time: int) -> list[Alert]:
+        """What sessions before a restart had, and nobody has sent since, is gone."""
+        alerts = self._gone(self.stale, time)
+        for table in self._tables.values():
+            table.forget(self.stale)
+        self._sessions.difference_update(self.stale)
+        self._free += self.stale
+        self.stale = []
         return alerts
 
     def replace(self, index: VrpIndex, time: int) -> list[Alert]:
@@ -266,7 +292,9 @@ class Monitor:
             (None if peer.address is None else str(peer.address), peer.asn, path_id)
             for peer, path_id in self._names
         ]
-        about = msgspec.json.encode({"version": STATE_VERSION, "peers": peers, "done": list(done)})
+        about = msgspec.json.encode(
+            _About(STATE_VERSION, peers, list(done), sorted(self._sessions), self.stale)
+        )
         columns = {"about": np.frombuffer(about, np.uint8)}
         for family, table in self._tables.items():
             columns |= {f"{name}{family}": column for name, column in table.columns().items()}
@@ -284,8 +312,7 @@ class Monitor:
                 about = msgspec.json.decode(columns["about"].tobytes(), type=_About)
                 if about.version != STATE_VERSION:
                     raise ArgumentError(f"version {about.version}, expected {STATE_VERSION}")
-                for text, asn, path_id in about.peers:
-                    self._number(Peer(None if text is None else Prefix.parse(text), asn), path_id)
+                self._name(about)
                 for family in self._tables:
                     names = ("keys", "origins", "states", "high", "low", "lengths")
                     self._tables[family] = Routes.of(
@@ -313,7 +340,25 @@ class Monitor:
             rows = np.flatnonzero(table.states != GONE)
             after = self.index.validate_batch(table.routes(rows))
             alerts += self._alerts(family, table.judge(rows, after), time, "vrps")
+        if about.stale:
+            # they did not come back before the last end either
+            self.stale = about.stale
+            alerts += self.drop_stale(time)
+        self.stale = sorted(self._sessions)
         return about.done, alerts
+
+    def _name(self, about: _About) -> None:
+        """The peers of a state; those of sessions under no number that a new one could take."""
+        sessions = {*about.sessions}
+        for number, (text, asn, path_id) in enumerate(about.peers):
+            key = Peer(None if text is None else Prefix.parse(text), asn), path_id
+            self._names.append(key)
+            if number not in sessions:
+                self._peers.setdefault(key, number)
+        known = sessions.issuperset(about.stale) and sessions.issubset(range(len(self._names)))
+        if len(self._names) > MAX_PEERS or not known:
+            raise ArgumentError("too many peers, or sessions of peers that are not named")
+        self._sessions = sessions
 
 
 def _archive(file: IO[bytes]) -> IO[bytes]:
@@ -328,6 +373,8 @@ class _About(msgspec.Struct):
     version: int
     peers: list[tuple[str | None, int, int]]
     done: list[str]
+    sessions: list[int] = []
+    stale: list[int] = []
 
 
 def _prefixes(delta: Delta) -> Snapshot:

@@ -197,6 +197,11 @@ class Routes:
         rows = np.flatnonzero(mine & (self.states != GONE))
         return self.judge(rows, np.full(len(rows), GONE, np.uint8))
 
+    def forget(self, peers: list[int]) -> None:
+        """Rows of some peers go, also those that are gone."""
+        kept = ~np.isin(self.keys & np.uint64((1 << PEER_BITS) - 1), np.array(peers, np.uint64))
+        self.keys, self.origins, self.states = self.keys[kept], self.origins[kept], self.states[kept]
+
     def prefix_of(self, number: int) -> tuple[int, int]:
         """Address and length of a prefix by its number, a key without its peer.
 

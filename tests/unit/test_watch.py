@@ -138,6 +138,50 @@ def test_bmp_in_whatever_pieces():
         assert session.passed == 1
 
 
+def test_a_session_after_a_restart(tmp_path):
+    """What the router sends again is told once; what it does not is gone when the time is over."""
+    ours, path = index([Vrp(Prefix.parse("1.0.0.0/8"), 8, 1)]), tmp_path / "state"
+    other = mrt.message(mrt.update(mrt.prefix("1.128.0.0/9"), mrt.path(64601, 3333)))
+    monitor = Monitor(ours)
+    monitor.take([Update(Prefix.parse("1.0.0.0/10"), 2, PEERS[1], 7)])
+    assert [one.event for one in _Session().take(monitor, bmp(0, ANNOUNCED) + bmp(0, other), 7)] == [
+        "invalid"
+    ] * 2
+    sizes = []
+    for _ in range(3):
+        monitor.save(path)
+        monitor = Monitor(ours)
+        assert monitor.load(path, 8)[1] == []
+        assert (len(monitor), monitor.invalid) == (3, 3)
+        assert _Session().take(monitor, bmp(0, ANNOUNCED) + bmp(0, other), 9) == []
+        assert monitor.drop_stale(10) == []
+        sizes.append((len(monitor), monitor.invalid, path.stat().st_size))
+    assert sizes[1] == sizes[2], "a state does not grow by restarts"
+    # this time only one of them comes back, and the watch ends again before the time is over
+    monitor.save(path)
+    monitor = Monitor(ours)
+    monitor.load(path, 8)
+    assert _Session().take(monitor, bmp(0, ANNOUNCED), 9) == []
+    monitor.save(path)
+    monitor = Monitor(ours)
+    (alert,) = monitor.load(path, 11)[1]
+    assert (alert.event, alert.prefix, alert.state) == ("cleared", "1.128.0.0/9", "gone")
+    assert [one.prefix for one in monitor.drop_stale(12)] == ["1.0.0.0/9"]
+    assert (len(monitor), monitor.invalid) == (1, 1), "what came from files stays"
+    # numbers of two sessions of one peer are free now; those after them keep their peers
+    monitor.take([Update(Prefix.parse("1.0.0.0/11"), 2, PEERS[2], 7)])
+    monitor.save(path)
+    monitor = Monitor(ours)
+    assert monitor.load(path, 13)[1] == []
+    gone = [Update(Prefix.parse(text), None, peer, 14) for text, peer in
+            (("1.0.0.0/10", PEERS[1]), ("1.0.0.0/11", PEERS[2]))]  # fmt: skip
+    assert [(one.event, one.peer_as) for one in monitor.take(gone)] == [
+        ("cleared", 64602),
+        ("cleared", 64603),
+    ]
+    assert len(monitor) == 0
+
+
 @pytest.mark.parametrize(
     "octets",
     [

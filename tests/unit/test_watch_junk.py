@@ -146,6 +146,8 @@ ONE_ROW = {"origins4": np.ones(1, np.uint32), "states4": np.zeros(1, np.uint8)}
         {"lengths6": np.zeros(3, np.uint8)},
         {"about": np.frombuffer(b'{"version":2,"peers":[],"done":[]}', np.uint8)},
         {"about": np.frombuffer(b'{"version":1,"peers":[["x",1,0]],"done":[]}', np.uint8)},
+        {"about": np.frombuffer(b'{"version":1,"peers":[],"done":[],"sessions":[0]}', np.uint8)},
+        {"about": np.frombuffer(b'{"version":1,"peers":[[null,1,0]],"done":[],"stale":[0]}', np.uint8)},
     ],
 )
 def test_a_state_whose_columns_do_not_fit(columns, tmp_path):
