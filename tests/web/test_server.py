@@ -161,15 +161,15 @@ def test_a_token_file_that_is_missing_ends_the_start(run_daemon, tmp_path):
 
 def test_the_end_is_no_error_for_those_who_wait(run_daemon, caplog):
     """A long poll is answered, an answer that goes on is cut off; nothing is logged of either."""
-    with run_daemon(SMALL, {"http": {"stall": "30s"}}) as running, contextlib.ExitStack() as stack:
-        poll, body = stack.enter_context(connect(running)), stack.enter_context(connect(running))
-        known = running.client.get("/json-delta/notify").json()
-        query = f"session={known['session']}&serial={known['serial']}"
-        poll.sendall(f"GET /json-delta/notify?{query} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
-        head = "Content-Type: application/x-ndjson\r\nContent-Length: 1000"
-        body.sendall(f"POST /api/v1/validity HTTP/1.1\r\nHost: x\r\n{head}\r\n\r\n".encode())
-        running.until(lambda: running.cache.http._web.app.current == 2)
-        running.loop.call_soon_threadsafe(running.cache.stop, "shutdown")
+    with contextlib.ExitStack() as stack:
+        with run_daemon() as running:
+            poll, body = stack.enter_context(connect(running)), stack.enter_context(connect(running))
+            known = running.client.get("/json-delta/notify").json()
+            query = f"session={known['session']}&serial={known['serial']}"
+            poll.sendall(f"GET /json-delta/notify?{query} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            head = "Content-Type: application/x-ndjson\r\nContent-Length: 1000"
+            body.sendall(f"POST /api/v1/validity HTTP/1.1\r\nHost: x\r\n{head}\r\n\r\n".encode())
+            running.until(lambda: running.cache.http._web.app.current == 2)
         assert b'"serial"' in everything(poll)
         assert everything(body) == b""
     assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []
