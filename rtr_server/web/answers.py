@@ -114,7 +114,7 @@ def packed(pieces: Iterable[bytes], coding: str) -> bytes:
 
 def coding_for(request: Request) -> str:
     """The content coding that the client likes best, of equal ones our choice: "zstd", "gzip" or ""."""
-    weights = dict(accepted(request.headers.get("accept-encoding", "")))
+    weights = dict(accepted(_given(request, "accept-encoding")))
     likes = {name: weights.get(name, weights.get("*", 0.0)) for name in _CODINGS}
     best = max(_CODINGS, key=likes.__getitem__)
     return best if likes[best] > 0 and likes[best] >= weights.get("identity", 0.0) else ""
@@ -147,10 +147,15 @@ def wants_page(request: Request) -> bool:
     return html > max(weights.get("application/json", 0.0), weights.get(MEDIA_TYPE, 0.0))
 
 
+def _given(request: Request, name: str) -> str:
+    """A header that is a list; it may come in several lines (RFC 9110 section 5.3)."""
+    return ",".join(request.headers.getlist(name))
+
+
 def not_modified(request: Request, tag: str, modified: int) -> bool:
     """Whether the client has what there is already (RFC 9110 section 13.2.2)."""
-    wanted = request.headers.get("if-none-match")
-    if wanted is not None:
+    wanted = _given(request, "if-none-match")
+    if wanted:
         return wanted.strip() == "*" or tag in _TAG.findall(wanted)
     since = request.headers.get("if-modified-since")
     if since is None:

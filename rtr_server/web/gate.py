@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import email.utils
 import hmac
+import re
 import time
 from collections import Counter
 
@@ -29,6 +30,15 @@ POLICY = (
     b"form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
 )
 """Nothing from outside, nothing inline; pages are told the same as the rest."""
+
+
+PUBLIC = re.compile(
+    r"/(api/v1/(validity/.*|origins/[a-z0-9]+)|validity|version|json-delta(/notify)?|"
+    r"json|jsonext|csv|csvcompat|csvext|openbgpd|bird1|bird2|rpsl|slurm|slurm2|summary)"
+)
+"""Routinator's paths that tell of the RPKI and not of this network: scripts of any page may read them."""
+
+SHARED = (b"access-control-allow-origin", b"*")
 
 
 class Gate:
@@ -57,7 +67,7 @@ class Gate:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message.get("headers", ()), *self._headers()]
+                message["headers"] = [*message.get("headers", ()), *self._headers(scope["path"])]
             elif scope["method"] != "HEAD":
                 self._traffic.octets_out += len(message.get("body", b""))
             await send(message)
@@ -78,9 +88,10 @@ class Gate:
         given = [value for name, value in scope["headers"] if name == b"authorization"]
         return len(given) == 1 and hmac.compare_digest(borne(given[0]), self._token)
 
-    def _headers(self) -> tuple[tuple[bytes, bytes], ...]:
+    def _headers(self, path: str) -> tuple[tuple[bytes, bytes], ...]:
         date = email.utils.formatdate(time.time(), usegmt=True).encode()
-        return ((b"date", date), (b"server", b"rovkit"), *HEADERS, POLICY)
+        shared = (SHARED,) if PUBLIC.fullmatch(path) else ()
+        return ((b"date", date), (b"server", b"rovkit"), *HEADERS, POLICY, *shared)
 
 
 def borne(authorization: bytes) -> bytes:

@@ -15,7 +15,7 @@ import zstandard
 
 import rov
 from rov import NO_EXPIRY
-from rtr_server.web import deltas
+from rtr_server.web import deltas, vrps
 from tests.web.conftest import SMALL, vrp_set
 
 AS = "At least one VRP Covers the Route Prefix, but no VRP ASN matches the route origin ASN"
@@ -277,6 +277,29 @@ def test_conditional_requests(small):
         answer = small.client.get("/json", headers=headers)
         assert (answer.status_code, answer.headers["etag"]) == (status, tag)
         assert (answer.content == b"") == (status == 304)
+
+
+def test_headers_in_several_lines(small):
+    tag = small.client.get("/json").headers["etag"]
+    lines = [("If-None-Match", '"other"'), ("If-None-Match", tag)]
+    assert small.client.get("/json", headers=lines).status_code == 304
+    lines = [("Accept-Encoding", "br"), ("Accept-Encoding", "zstd")]
+    assert small.client.get("/csv", headers=lines).headers["content-encoding"] == "zstd"
+
+
+def test_which_answers_scripts_of_other_pages_may_read(small):
+    """The set and what follows from it, refusals too; nothing that tells of the network."""
+
+    def shared(path):
+        return small.client.get(path).headers.get("access-control-allow-origin") == "*"
+
+    public = {f"/{form}" for form in (*vrps.FORMATS, "summary")}
+    public |= {f"/api/v1/origins{path}" for path in public}
+    public |= {"/validity?asn=1&prefix=::/0", "/validity", "/json?x=1", "/version", "/json-delta"}
+    public |= {"/json-delta/notify", "/api/v1/validity/1/10.0.0.0/8", "/api/v1/validity/x/y"}
+    private = {"/", "/status", "/api/v1/status", "/clients", "/metrics", "/readyz", "/rpki.json", "/nothing"}
+    private |= {f"/api/v1/{name}" for name in ("sessions", "sources", "history", "openapi.json")}
+    assert {path for path in public | private if shared(path)} == public
 
 
 def test_content_codings(small):
