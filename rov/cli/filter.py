@@ -16,6 +16,7 @@ from rov.errors import ArgumentError, ReferenceFileError
 from rov.reference.as_sets import Customer, read_as_sets
 from rov.reference.lines import numbered_lines
 from rov.reference.rpsl import read_irr
+from rov.report.blocks import several
 from rov.routers.filters import FILTERS, customer_filter, customer_filters
 
 if TYPE_CHECKING:
@@ -182,13 +183,24 @@ def _counts(table: pa.Table, customers: list[Customer]) -> dict[str, Any]:
     }
 
 
+LEFT_OUT = {
+    "asn": "ROAs of the prefix name other ASes; have the route object deleted",
+    "length": "longer than the ROA of this AS allows; have the ROA or the route object changed",
+    "as0": "the prefix must not be announced (AS 0); have the route object deleted",
+    "bogon": "a reserved prefix, or a default route",
+    "too_specific": "longer than --longest-ipv4 or --longest-ipv6",
+}
+"""Why an entry is not let in, and what to do about it."""
+
+
 def _lines(counts: dict[str, Any], members: _Members, customers: list[Customer]) -> Iterator[str]:
     ases = len(set().union(*members.asns.values()))
-    yield f"{len(customers):,} customers with {ases:,} ASes may announce {counts['entries']:,} prefixes"
+    who = f"{several(len(customers), 'customer')} with {ases:,} {'AS' if ases == 1 else 'ASes'}"
+    yield f"{who} may announce {counts['entries']:,} {'prefix' if counts['entries'] == 1 else 'prefixes'}"
     for name in ("roa", "irr", "both"):
         yield f"  {counts['sources'].get(name, 0):,} by {name}"
     for name, count in counts["conflicts"].items():
-        yield f"{count:,} are not let in: {name}"
+        yield f"not let in: {count:,} ({name}: {LEFT_OUT[name]})"
     for name in counts["empty"]:
         yield f"{name} may announce nothing"
 

@@ -93,7 +93,7 @@ def detect(
     summary = {**{name: counts[name] for name in TYPES}, "going_on": going_on}
     lines = [
         ", ".join(f"{counts[name]:,} {name}{'' if counts[name] == 1 else 's'}" for name in TYPES),
-        f"{going_on:,} go on",
+        f"still going on: {going_on:,}",
     ]
     facts = {
         "updates": list(updates),

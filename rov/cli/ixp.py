@@ -19,6 +19,7 @@ from rov.formats.compression import write_file
 from rov.reference.ixf import Exchange, read_members
 from rov.reference.participants import read_asns
 from rov.report import Subject
+from rov.report.blocks import several
 from rov.report.terminal import heading
 from rov.types import Prefix, State
 
@@ -99,9 +100,7 @@ def ixp_group() -> None:
     "--fail-on",
     multiple=True,
     type=click.Choice(["invalid", "expected", "lan", "nothing"]),
-    default=["invalid"],
-    show_default=True,
-    help="Exit with 1 if such a route was passed on: invalid (unmarked), expected (marked), in the LAN.",
+    help="Exit with 1 also if an expected (marked) invalid route was passed on, or one in the LAN; or never.",
 )
 @output_option("the entries that are invalid or in the peering LAN")
 @limit_option
@@ -123,8 +122,9 @@ def verify(
     unmarked, marked = (sum(members[name].to_pylist()) for name in ("invalid", "invalid_expected"))
     inside = sum(in_lans.values())
     blocks = [_lan(verdicts, lan, in_lans[str(lan)]) for lan in passed.lans]
+    sessions = len([session for session in passed.sessions if session.address])
     summary = {
-        "sessions": len([session for session in passed.sessions if session.address]),
+        "sessions": sessions,
         "routes": verdicts.counts(),
         "entries": {name: counts[name] for name in ("invalid", "invalid_expected")},
         "peering_lan_entries": inside,
@@ -132,15 +132,16 @@ def verify(
         "passed": not unmarked,
     }
     lines = [
-        f"{len(verdicts):,} routes of {summary['sessions']:,} sessions, of which "
-        f"{verdicts.count(State.INVALID):,} are invalid",
-        f"{counts['invalid']:,} entries passed on unmarked, by {_count(members, 'invalid'):,} members",
-        f"{counts['invalid_expected']:,} entries marked as expected{_named(server.expected)}",
+        f"{several(len(verdicts), 'route')} of {several(sessions, 'session')}, "
+        f"invalid: {verdicts.count(State.INVALID):,}",
+        f"passed on unmarked: {_entries(counts['invalid'])}, "
+        f"by {several(_count(members, 'invalid'), 'member')}",
+        f"marked as expected{_named(server.expected)}: {_entries(counts['invalid_expected'])}",
         *(block["advice"] for block in blocks),
         "NOT verified: invalid routes were passed on" if unmarked else "verified: no invalid route unmarked",
     ]
-    if summary["not_listed"]:
-        lines.append(f"{summary['not_listed']:,} entries are counted by route only: too many to list")
+    if left := passed.found - len(passed.listed.rows):
+        lines.append(f"counted by route only, as too many to list: {_entries(left)}")
     subject = Subject(verdicts, server.ribs, server.vrps)
     facts = {
         **subject.facts(),
@@ -153,8 +154,10 @@ def verify(
     shown = ("prefix", "origin", "status", "reason", "peer", "peer_as", "member", "class", "vrps")
     reply = Reply(table, VERIFY, summary, lines, shown, "no entry is invalid or in the peering LAN", more)
     answer(reply, facts, heading(subject), **how)
-    met = {"invalid": unmarked, "expected": marked, "lan": inside, "nothing": 0}
-    return EXIT_FOUND if any(met[name] for name in fail_on) else 0
+    # an unmarked one always counts: the code would be no evidence otherwise
+    met = {"invalid": unmarked, "expected": marked, "lan": inside}
+    minded = [] if "nothing" in fail_on else ["invalid", *fail_on]
+    return EXIT_FOUND if any(met[name] for name in minded) else 0
 
 
 @ixp_group.command("members")
@@ -190,17 +193,21 @@ def members_command(
         "severities": dict(severities),
     }
     lines = [
-        f"{table.num_rows:,} members, {summary['with_invalid_routes']:,} with invalid routes",
+        f"{several(table.num_rows, 'member')}, {summary['with_invalid_routes']:,} with invalid routes",
         *count_lines(severities),
     ]
     if letters:
-        lines.append(f"{written:,} letters in {letters}")
+        lines.append(f"{several(written, 'letter')} in {letters}")
     shown = ["asn", "name", "routes", "valid", "invalid", "not_found", "m7rpki", "severity"]
     shown += ["manrs_member"] if known is not None else []
     subject = Subject(verdicts, server.ribs, server.vrps)
     reply = Reply(table, MEMBERS, summary, lines, [*shown, "top_fix"], "no member")
     answer(reply, subject.facts(), heading(subject), **how)
     return 0
+
+
+def _entries(count: int) -> str:
+    return f"{count:,} {'entry' if count == 1 else 'entries'}"
 
 
 def _count(members: Any, column: str) -> int:
@@ -215,7 +222,7 @@ def _named(expected: tuple[Community, ...]) -> str:
 def _lan(verdicts: Verdicts, lan: Prefix, count: int) -> dict[str, Any]:
     """What there is to say of a peering LAN: entries that lie in it, the VRPs over it, advice."""
     vrps = [str(vrp) for vrp in verdicts.index.explain(lan, 0).covering]
-    advice = f"peering LAN {lan}: {count:,} entries lie in it, "
+    advice = f"peering LAN {lan}: {_entries(count)} in it, "
     advice += (
         f"ROAs over it: {', '.join(vrps[:3])}"
         if vrps

@@ -61,7 +61,10 @@ def neighbor_answer(subject: Subject) -> Answer:
             [[why.label, *(f"{n:,}" for n in found), MEANING[why]] for why, found in counts.items()],
         ),
         Grid(f"Routes, the first {LISTED}", ["prefix", "origin", "why", "VRPs"], listed),
-        Note("A route may be counted for several reasons. rov filter build makes lists of what is allowed."),
+        Note(
+            "A route may be counted for several reasons. --json has all routes, --output the reasons of "
+            "each. rov filter build makes lists of what is allowed."
+        ),
     ]
     sent = f"{several(total, 'route')} that AS{subject.neighbor} sent"
     lead = f"Of {sent}, {bad:,} should have been filtered there."

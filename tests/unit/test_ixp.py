@@ -101,6 +101,9 @@ def test_the_exit_code_is_evidence(files, capsys):
     assert (code, "verified: no invalid route unmarked" in out) == (0, True)
     assert run(files, capsys, "verify", *both, "--fail-on", "expected")[0] == 1
     assert run(files, capsys, "verify", "--fail-on", "nothing")[0] == 0
+    for other in ("expected", "lan"):
+        assert run(files, capsys, "verify", "--fail-on", other)[0] == 1, "what is unmarked counts always"
+    assert run(files, capsys, "verify", *both, "--fail-on", "lan")[0] == 0
 
 
 def test_entries_that_are_not_listed_are_counted(files, capsys, monkeypatch):
@@ -110,7 +113,7 @@ def test_entries_that_are_not_listed_are_counted(files, capsys, monkeypatch):
         found = json.loads(out)
         assert (len(found["rows"]), found["summary"]["not_listed"]) == (most, left)
         _, out, _ = run(files, capsys, "verify")
-        assert out.count("1 entries are counted by route only") == told
+        assert out.count("counted by route only, as too many to list: 1 entry") == told
         assert out.count("counted by route only") == told
 
 
@@ -163,7 +166,8 @@ def test_the_peering_lan_leaks(files, capsys):
     assert (code, found["summary"]["peering_lan_entries"]) == (1, 1)
     assert [row["prefix"] for row in found["rows"] if row["peering_lan"]] == ["23.0.113.128/25"]
     assert found["peering_lans"][1]["vrps"] == ["2a00:db8::/32-48 AS501"]
-    assert run(files, capsys, "verify", *lans, "--fail-on", "lan")[0] == 0
+    marks = ("--expected-invalid-community", "500:1101:14", "--expected-invalid-community", "500:1")
+    assert run(files, capsys, "verify", *lans, *marks, "--fail-on", "lan")[0] == 0
 
 
 def test_cards_and_letters(files, capsys):
