@@ -33,7 +33,7 @@ POLICY = (
 
 
 PUBLIC = re.compile(
-    r"/(api/v1/(validity/.*|origins/[a-z0-9]+)|validity|version|json-delta(/notify)?|"
+    r"/(api/v1/(validity/.*|origins/[a-z0-9]*)|validity|version|json-delta(/notify)?|"
     r"json|jsonext|csv|csvcompat|csvext|openbgpd|bird1|bird2|rpsl|slurm|slurm2|summary)"
 )
 """Routinator's paths that tell of the RPKI and not of this network: scripts of any page may read them."""

@@ -142,6 +142,7 @@ def _paths() -> dict[str, Any]:
     for form, media_type in {**FORMATS, "summary": TEXT}.items():
         for path in (f"/{form}", f"/api/v1/origins/{form}"):
             paths[path] = {"get": _get(f"The set as {form}", media_type, *_SELECTION)}
+    paths["/api/v1/origins/"] = paths["/api/v1/origins/json"]
     return paths
 
 

@@ -108,7 +108,10 @@ def exceptions(daemon: Daemon) -> tuple[int, int]:
 
 def _lines(daemon: Daemon, served: Served, rows: list[SessionRow], version: str) -> Iterator[str]:
     snapshot, now = served.snapshot, daemon.clock()
-    by_ta = " ".join(f"{name}={count}" for name, count in counts(snapshot).items())
+    taken = {name: sum(families) for name, families in filtered(daemon).items()}
+    final = {**dict.fromkeys(taken, 0), **counts(snapshot)}
+    none = dict.fromkeys(final, 0)
+    found = {name: number + taken.get(name, 0) for name, number in final.items()}
     last = daemon.changes[0] if daemon.changes else None
     seconds = 0.0 if last is None else last.seconds + sum(last.stages.values())
     done = float(served.made if last is None else last.time)
@@ -120,15 +123,15 @@ def _lines(daemon: Daemon, served: Served, rows: list[SessionRow], version: str)
     yield f"last-update-duration:  PT{seconds:.3f}S"
     # what only a validator has is there by name, for those who look a line up
     yield "valid-roas: 0"
-    yield "valid-roas-per-tal: "
-    yield f"vrps: {len(snapshot)}"
-    yield f"vrps-per-tal: {by_ta}"
+    yield f"valid-roas-per-tal: {_each(none)}"
+    yield f"vrps: {sum(found.values())}"
+    yield f"vrps-per-tal: {_each(found)}"
     yield f"locally-filtered-vrps: {exceptions(daemon)[0]}"
-    yield "locally-filtered-vrps-per-tal: "
-    yield "duplicate-vrps-per-tal: "
+    yield f"locally-filtered-vrps-per-tal: {_each(none | taken)}"
+    yield f"duplicate-vrps-per-tal: {_each(none)}"
     yield f"locally-added-vrps: {exceptions(daemon)[1]}"
     yield f"final-vrps: {len(snapshot)}"
-    yield f"final-vrps-per-tal: {by_ta}"
+    yield f"final-vrps-per-tal: {_each(final)}"
     yield "stale-count: 0"
     yield "rsync-durations:"
     yield "rrdp-durations:"
@@ -166,6 +169,15 @@ def _rib_lines(daemon: Daemon) -> Iterator[str]:
     yield f"rib-routes: {rib.routes}"
     if rib.made is not None:
         yield f"rib-made-at: {_moment(rib.made)}"
+
+
+def _each(numbers: dict[str, int]) -> str:
+    """A number for each trust anchor, as Routinator's status page has them.
+
+    >>> _each({"ripe": 1, "arin": 2})
+    'ripe=1 arin=2 '
+    """
+    return "".join(f"{name}={number} " for name, number in numbers.items())
 
 
 def _moment(seconds: float) -> str:

@@ -49,6 +49,8 @@ def routes(daemon: Daemon) -> Iterable[BaseRoute]:
         handler = _list(daemon, kitchen, form)
         yield Route(f"/{form}", handler)
         yield Route(f"/api/v1/origins/{form}", handler)
+        if form == "json":
+            yield Route("/api/v1/origins/", handler)
 
     async def summary(request: Request) -> Response:
         Selection.of(request)

@@ -16,6 +16,7 @@ import zstandard
 import rov
 from rov import NO_EXPIRY
 from rtr_server.web import deltas, vrps
+from rtr_server.web import status as status_page
 from tests.web.conftest import SMALL, vrp_set
 
 AS = "At least one VRP Covers the Route Prefix, but no VRP ASN matches the route origin ASN"
@@ -322,6 +323,23 @@ def test_content_codings(small):
         elif coding == "zstd":
             octets = zstandard.ZstdDecompressor().decompressobj().decompress(octets)
         assert octets == plain.content
+
+
+def test_what_exceptions_took_out_is_on_the_status_page(small, monkeypatch):
+    """By trust anchor; vrps are before the exceptions, final-vrps after them."""
+    monkeypatch.setattr(status_page, "filtered", lambda _: {"ripe": (5, 1), "gone": (0, 7)})
+    page = small.client.get("/status").text.splitlines()
+    lines = dict(line.split(": ", 1) for line in page if ": " in line)
+    assert lines["vrps"] == "18"
+    assert lines["vrps-per-tal"] == "ripe=9 gone=7 apnic=2 "
+    assert lines["locally-filtered-vrps-per-tal"] == "ripe=6 gone=7 apnic=0 "
+    assert lines["duplicate-vrps-per-tal"] == "ripe=0 gone=0 apnic=0 "
+    assert lines["final-vrps-per-tal"] == "ripe=3 gone=0 apnic=2 "
+
+
+def test_the_set_without_the_name_of_a_format_is_json(small):
+    path = "/api/v1/origins/?select-asn=64497"
+    assert small.client.get(path).json() == small.client.get("/json?select-asn=64497").json()
 
 
 def test_summary_status_version_clients(small):
