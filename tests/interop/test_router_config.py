@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
-import rov
+from rov.cli import main
 from rov.routers import configure
-from tests.interop.processes import Cache, parse_vrp, wait_until
+from tests.interop.processes import Cache, wait_until
 from tests.interop.routers import Daemon
 from tests.interop.speaker import AS_SEQUENCE, AS_SET, Speaker
 
@@ -128,13 +129,25 @@ def birds(
         daemon.stop()
 
 
-def judged(vrps: set[str]) -> tuple[set[str], set[str]]:
-    """The prefixes of ROUTES that our verdicts accept, and those that they reject."""
-    index = rov.VrpIndex(rov.Snapshot.from_vrps([parse_vrp(text) for text in vrps]))
-    origins = [0 if route.as_set else route.origin for route in ROUTES]
-    states = index.validate_many([route.prefix for route in ROUTES], origins).tolist()
-    invalid = {r.prefix for r, state in zip(ROUTES, states, strict=True) if state == rov.State.INVALID}
-    return {route.prefix for route in ROUTES} - invalid, invalid
+@pytest.fixture
+def judged(
+    tmp_path: Path, vrp_file: Callable[[set[str]], Path]
+) -> Callable[[set[str]], tuple[set[str], set[str]]]:
+    """The prefixes of ROUTES that ``rov audit`` calls valid or not found, and those that it calls invalid."""
+
+    def audited(vrps: set[str]) -> tuple[set[str], set[str]]:
+        rib, rows = tmp_path / "routes.txt", tmp_path / "verdicts.csv"
+        origins = [f"{{{route.origin},64498}}" if route.as_set else route.origin for route in ROUTES]
+        rib.write_text("".join(f"{o}\t{r.prefix}\t9\n" for o, r in zip(origins, ROUTES, strict=True)))
+        words = ["audit", str(rib), "--vrps", str(vrp_file(vrps)), "--output", str(rows)]
+        assert main(words) == 0
+        with rows.open() as lines:
+            states = {row["prefix"]: row["state"] for row in csv.DictReader(lines)}
+        assert len(states) == len(ROUTES)
+        invalid = {prefix for prefix, state in states.items() if state == "invalid"}
+        return {*states} - invalid, invalid
+
+    return audited
 
 
 @pytest.mark.parametrize("role", ["transit", "route-server"])
@@ -143,6 +156,7 @@ def test_bird_rejects_what_we_call_invalid(
     start_cache: Callable[..., Cache],
     vrp_file: Callable[[set[str]], Path],
     birds: Callable[[int, str], tuple[Daemon, Daemon, Speaker]],
+    judged: Callable[[set[str]], tuple[set[str], set[str]]],
 ) -> None:
     cache = start_cache(vrp_file(VRPS))
     us, them, _ = birds(cache.port, role)
