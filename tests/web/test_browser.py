@@ -258,7 +258,8 @@ def test_shares_have_room_in_their_bars(browser):
     addresses = [n << 16 for n in range(count)]
     vrps = [Vrp(Prefix(4, address, 16), 16, 1 if n < 80 else 2) for n, address in enumerate(addresses[:91])]
     ipv4 = RouteColumns(4, addresses, [16] * count, [1] * count, [1] * count)
-    table = RouteTable(ipv4, RouteColumns.empty(6))
+    cut = [f"/var/spool/{'rib' * 30}.{n}.bz2: the bzip2 data is cut short" for n in range(2)]
+    table = RouteTable(ipv4, RouteColumns.empty(6), warnings=cut)
     asked = Subject(judge(table, VrpIndex(Snapshot.from_vrps(vrps))), ("rib",), "vrps", at=0)
     text = report_page(asked, sections(asked, ["verdicts"]))
     with contextlib.closing(browser.new_context()) as context:
@@ -267,6 +268,7 @@ def test_shares_have_room_in_their_bars(browser):
         for width, shown in ((320, 1), (641, 1), (1280, 3)):
             page.set_viewport_size({"width": width, "height": 900})
             assert page.evaluate(OVERFLOWING) == [], width
+            assert page.evaluate("document.documentElement.scrollWidth") == width, "two warnings fit as well"
             assert page.locator(".bars svg").first.locator("text:visible").count() == shown, width
 
 
