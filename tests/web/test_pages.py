@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from rov import archive
+from rov import archive, slurm
 from rov.archive import Archive
 from rtr_server.feed.feed import FeedError
 from rtr_server.web.pages import past
@@ -143,6 +143,16 @@ def test_look_up(glass, question, title, said):
 )
 def test_what_would_make_it_valid(glass, question, said):
     assert said in text_of(glass.client.get(f"/lookup?prefix={question}"))
+
+
+def test_a_vrp_of_a_local_exception_is_told_as_such(run_daemon):
+    added = vrp_set(("192.0.2.0/24", 24, 64496), trust_anchors=(slurm.TRUST_ANCHOR,))
+    with run_daemon(added) as running:
+        found = text_of(running.client.get("/lookup?prefix=192.0.2.0/24&asn=64496"))
+        assert "slurm a local exception not stated" in found
+        assert "A local exception of this cache makes it valid, for as long as it is there." in found
+        other = text_of(running.client.get("/lookup?prefix=192.0.2.0/24&asn=1"))
+        assert "made by the holder of the prefix." in other
 
 
 def test_related_routes(glass):

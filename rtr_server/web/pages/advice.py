@@ -75,7 +75,7 @@ def with_rib(found: Advice, under: Sequence[Route]) -> Advice:
 
 def _by(rows: Sequence[Covering]) -> str:
     """Who can make it."""
-    anchors = sorted({row.trust_anchor for row in rows} - {""})
+    anchors = sorted({row.trust_anchor for row in rows if not row.local} - {""})
     return f"by the holder of the prefix ({', '.join(anchors)})" if anchors else "by the holder of the prefix"
 
 
@@ -84,6 +84,8 @@ def _lasting(rows: Sequence[Covering]) -> str:
     times = [row.expires for row in matched]
     stated = [time for time in times if time is not None]
     many = f"{len(matched)} VRPs match" if len(matched) > 1 else "One VRP matches"
+    if any(row.local for row in matched):
+        return f"{many}. A local exception of this cache makes it valid, for as long as it is there."
     if len(stated) < len(times):
         return f"{many}. No time of expiry is stated: it stays valid until the holder withdraws."
     until = moment(max(stated))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from rov import NO_EXPIRY, Prefix, Reason, Snapshot, State, Validity, Vrp
+from rov import NO_EXPIRY, Prefix, Reason, Snapshot, State, Validity, Vrp, slurm
 from rtr_server.web.daemon import Served
 from rtr_server.web.selection import covering
 
@@ -33,6 +33,11 @@ class Covering(NamedTuple):
     trust_anchor: str
     expires: int | None
     sources: tuple[str, ...] | None
+
+    @property
+    def local(self) -> bool:
+        """Whether a local exception (RFC 8416) added it, and no source."""
+        return self.trust_anchor == slurm.TRUST_ANCHOR and not self.sources
 
 
 class Lengths(NamedTuple):
