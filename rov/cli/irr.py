@@ -16,6 +16,7 @@ from rov.cli.dumps import output_option, read_verdicts
 from rov.cli.shared import EXIT_FOUND, busy, json_option, read_index, strict_option
 from rov.reference.rpsl import read_irr
 from rov.report import Subject
+from rov.report.blocks import several
 from rov.report.subject import called
 from rov.report.terminal import heading
 from rov.rib import RouteColumns, RouteTable
@@ -70,19 +71,15 @@ def irr_command(
         "to_delete_seen": seen,
         "by_source": {name or "": count for name, count in by_source.most_common()},
     }
+    sources = ", ".join(f"{name or 'no source'}: {count:,}" for name, count in by_source.most_common(10))
     lines = [
-        f"{known.routes:,} route objects, {known.skipped:,} bad ones left out"
+        f"{several(known.routes, 'route object')}, {known.skipped:,} bad ones left out"
         + (f", first {known.first_skipped}" if known.skipped else ""),
-        f"{table.num_rows:,} are RPKI-invalid and to be deleted"
-        + (
-            f" ({', '.join(f'{name}: {count:,}' for name, count in by_source.most_common(10))})"
-            if by_source
-            else ""
-        ),
+        f"RPKI-invalid and to be deleted: {table.num_rows:,}" + (f" ({sources})" if sources else ""),
     ]
     more: list[Any] = []
     if ribs:
-        lines.append(f"routes of {seen:,} of these are seen nevertheless")
+        lines.append(f"routes of {seen:,} of these are in the RIB nevertheless")
         more = ["", "Routes by what the IRRs say, and by state", table_grid(matrix, matrix.column_names, 8)]
     subject = Subject(verdicts, ribs, vrps)
     facts = {

@@ -188,6 +188,9 @@ def test_without_a_rib(files, capsys):
     found = json.loads(out)
     assert (code, found["matrix"], [row["prefix"] for row in found["rows"]]) == (1, None, ["10.0.3.0/24"])
     assert run(files, capsys, "--fail-on", "seen", rib=False)[0] == 0
+    (files / "irr.db").write_text("route: 10.0.3.0/24\norigin: AS9\n")
+    assert "to be deleted: 1 (no source: 1)" in run(files, capsys, rib=False)[1]
+    (files / "irr.db").write_bytes(DUMP)
     code, out, _ = run(files, capsys, "--source", "none")
     assert (code, "no object to delete" in out) == (0, True)
 
