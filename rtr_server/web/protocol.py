@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import re
 from collections import Counter
 from typing import Any
+from urllib.parse import unquote
 
 import h11
 from uvicorn import Config
@@ -29,6 +31,10 @@ PHASES = ("head", "body", "stall", "answer")
 
 CUT = "rovkit.cut"
 """An extension of the ASGI scope: a function that ends the connection within an answer."""
+
+
+ORIGIN = re.compile(rb"https?://[^/]*", re.IGNORECASE)
+"""How the absolute form of a request target begins: sent to proxies, taken by all (RFC 9112 §3.2.2)."""
 
 
 class Traffic:
@@ -72,6 +78,7 @@ class LimitedProtocol(H11Protocol):
 
         async def called(scope: Any, receive: Any, send: Any) -> None:
             scope["extensions"] = {CUT: self._cut}
+            _to_origin_form(scope)
             try:
                 await app(scope, receive, send)
             except asyncio.CancelledError:  # by HttpServer.close alone
@@ -184,3 +191,10 @@ class LimitedProtocol(H11Protocol):
             return
         self._traffic.timeouts[name] += 1
         self.transport.abort()
+
+
+def _to_origin_form(scope: Any) -> None:
+    """Leave the path alone of a target in absolute form; no path is the root."""
+    if (origin := ORIGIN.match(scope["raw_path"])) is not None:
+        scope["raw_path"] = scope["raw_path"][origin.end() :] or b"/"
+        scope["path"] = unquote(scope["raw_path"].decode("ascii"))

@@ -277,6 +277,26 @@ def test_what_is_no_http_gets_400(small, octets, caplog):
     assert [record.name.partition(".")[0] for record in caplog.records] == ["rtr_server"]
 
 
+@pytest.mark.parametrize(
+    ("target", "status", "found"),
+    [
+        (b"http://glass.example:8080/healthz", b"200", b"\r\n\r\nok\n"),
+        (b"HTTPS://glass.example/validity?asn=64496&prefix=192.0.2.0%2F24", b"200", b'"asn": "AS64496"'),
+        (b"http://glass.example", b"200", b"<!doctype html>"),
+        (b"http://glass.example?x", b"400", b"<!doctype html>"),
+        (b"http:///nothing", b"404", b"There is no such page"),
+    ],
+)
+def test_a_target_may_name_the_server(small, target, status, found):
+    """RFC 9112 §3.2.2: a server takes the absolute form, which is sent to proxies."""
+    with connect(small) as connection:
+        head = b"Host: x\r\nAccept: text/html\r\nConnection: close\r\n\r\n"
+        connection.sendall(b"GET %b HTTP/1.1\r\n%b" % (target, head))
+        octets = everything(connection)
+        assert octets.startswith(b"HTTP/1.1 " + status)
+        assert found in octets
+
+
 def test_an_offer_of_http_2_is_passed_over(small, caplog):
     offer = {"Connection": "Upgrade, HTTP2-Settings", "Upgrade": "h2c", "HTTP2-Settings": ""}
     assert small.client.get("/healthz", headers=offer).text == "ok\n"
