@@ -3,10 +3,31 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
+
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""Errors of writing alone, which do not tell of which file: one that is read meanwhile is not meant."""
+
+
+@contextlib.contextmanager
+def naming(place: Path) -> Iterator[None]:
+    """An OSError of the block that says that there is no room says where, too.
+
+    >>> with naming(Path("x")):
+    ...     raise OSError(errno.ENOSPC, "No space left on device")
+    Traceback (most recent call last):
+    OSError: [Errno 28] No space left on device: 'x'
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None and error.errno in NO_ROOM:
+            raise OSError(error.errno, error.strerror, os.fspath(place)) from error
+        raise
 
 
 @contextlib.contextmanager
@@ -26,7 +47,7 @@ def replacing(place: Path, unfinished: Path, *, sync: bool = True) -> Iterator[I
     """
     unfinished.unlink(missing_ok=True)
     try:
-        with open(unfinished, "xb") as file:
+        with naming(place), open(unfinished, "xb") as file:
             yield file
             file.flush()
             if sync:

@@ -13,7 +13,7 @@ from typing import IO, Any, NamedTuple, Protocol
 import zstandard
 from isal import igzip_lib
 
-from rov._replace import replacing
+from rov._replace import naming, replacing
 from rov._urls import open_url
 from rov.errors import VrpFileError
 
@@ -324,7 +324,7 @@ def write_file(path: str | os.PathLike[str], chunks: Iterable[bytes]) -> None:
     name = os.fsdecode(path)
     suffix = os.path.splitext(name)[1]
     if os.path.exists(name) and not os.path.isfile(name):
-        with open(name, "wb") as file:
+        with naming(Path(name)), open(name, "wb") as file:
             _write(file, suffix, chunks)
         return
     with replacing(Path(name), Path(f"{name}.{os.getpid()}.part"), sync=False) as file:

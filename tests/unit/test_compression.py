@@ -7,6 +7,7 @@ import gzip
 import json
 import lzma
 import os
+import resource
 import subprocess
 import sys
 import threading
@@ -143,6 +144,25 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
 def test_a_special_file_is_written_in_place() -> None:
     compression.write_file(os.devnull, [b"x"])
     assert not os.path.isfile(os.devnull)
+
+
+@pytest.mark.parametrize("name", ["out.json", "out.json.gz", "out.json.zst"])
+def test_where_there_is_no_room_is_told(name: str, tmp_path: Path) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
+    try:
+        with pytest.raises(OSError, match="File too large") as caught:
+            compression.write_file(tmp_path / name, [os.urandom(1_000_000)])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert caught.value.filename == str(tmp_path / name)
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no device that is always full")
+def test_a_full_device_is_told() -> None:
+    with pytest.raises(OSError, match="No space left on device: '/dev/full'"):
+        compression.write_file("/dev/full", [b"x"])
 
 
 PEAK = """
