@@ -16,9 +16,13 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
 from rtr_server.config.web import Http
-from rtr_server.logs import Throttle
+from rtr_server.logs import Throttle, event
+
+UVICORN_SAYS = "Invalid HTTP request received."
+"""Not of whom it came: ``send_400_response``, which is called next, says it with that."""
 
 log = logging.getLogger(__name__)
+log.addFilter(lambda record: record.msg != UVICORN_SAYS)
 log.addFilter(Throttle())
 
 REFUSAL = (
@@ -96,6 +100,11 @@ class LimitedProtocol(H11Protocol):
 
     def _unsupported_upgrade_warning(self) -> None:
         """Nothing: HTTP/2 over plain TCP is offered by every curl --http2, and WebSockets are not missing."""
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is no HTTP, and close."""
+        event(log, logging.WARNING, "no HTTP request", client=self._host)
+        super().send_400_response(msg)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client is there, any handshake over."""

@@ -274,7 +274,8 @@ def test_what_is_no_http_gets_400(small, octets, caplog):
     with connect(small) as connection:
         connection.sendall(octets)
         assert everything(connection).startswith(b"HTTP/1.1 400")
-    assert [record.name.partition(".")[0] for record in caplog.records] == ["rtr_server"]
+    [record] = caplog.records
+    assert (record.getMessage(), record.fields) == ("no HTTP request", {"client": "127.0.0.1"})
 
 
 @pytest.mark.parametrize(
