@@ -195,8 +195,8 @@ LEFT_OUT = {
 
 def _lines(counts: dict[str, Any], members: _Members, customers: list[Customer]) -> Iterator[str]:
     ases = len(set().union(*members.asns.values()))
-    who = f"{several(len(customers), 'customer')} with {ases:,} {'AS' if ases == 1 else 'ASes'}"
-    yield f"{who} may announce {counts['entries']:,} {'prefix' if counts['entries'] == 1 else 'prefixes'}"
+    who = f"{several(len(customers), 'customer')} with {several(ases, 'AS', 'ASes')}"
+    yield f"{who} may announce {several(counts['entries'], 'prefix', 'prefixes')}"
     for name in ("roa", "irr", "both"):
         yield f"  {counts['sources'].get(name, 0):,} by {name}"
     for name, count in counts["conflicts"].items():

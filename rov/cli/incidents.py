@@ -16,6 +16,7 @@ from rov.reference import read_delegated
 from rov.reference.events import read_events
 from rov.reference.relations import read_relations
 from rov.reference.rpsl import read_irr
+from rov.report.blocks import several
 
 TYPES = ("hijack", "leak", "bogon")
 
@@ -92,7 +93,7 @@ def detect(
     going_on = table["end"].null_count
     summary = {**{name: counts[name] for name in TYPES}, "going_on": going_on}
     lines = [
-        ", ".join(f"{counts[name]:,} {name}{'' if counts[name] == 1 else 's'}" for name in TYPES),
+        ", ".join(several(counts[name], name) for name in TYPES),
         f"still going on: {going_on:,}",
     ]
     facts = {

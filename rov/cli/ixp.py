@@ -207,7 +207,7 @@ def members_command(
 
 
 def _entries(count: int) -> str:
-    return f"{count:,} {'entry' if count == 1 else 'entries'}"
+    return several(count, "entry", "entries")
 
 
 def _count(members: Any, column: str) -> int:

@@ -60,13 +60,13 @@ class Answer(NamedTuple):
     blocks: Sequence[Block]
 
 
-def several(count: int, noun: str) -> str:
-    """A count and what is counted.
+def several(count: int, noun: str, plural: str = "") -> str:
+    """A count and what is counted; the plural where it is not the noun and an s.
 
-    >>> several(1, "route"), several(2_000, "route")
-    ('1 route', '2,000 routes')
+    >>> several(1, "route"), several(2_000, "route"), several(0, "entry", "entries")
+    ('1 route', '2,000 routes', '0 entries')
     """
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+    return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
 
 
 def percent(part: float, whole: float) -> str:

@@ -10,10 +10,13 @@ import contextlib
 import socket
 import threading
 from collections.abc import Iterator
+from typing import TypeVar
 from weakref import WeakSet
 
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
+
+Pool = TypeVar("Pool", bound=urllib3.HTTPConnectionPool)
 
 
 class BoundedPool(urllib3.PoolManager):
@@ -28,25 +31,21 @@ class BoundedPool(urllib3.PoolManager):
         super().__init__(**options)  # type: ignore[arg-type]
         self._sockets: WeakSet[socket.socket] = WeakSet()
         self._ended = threading.Event()
+        self.pool_classes_by_scheme = {
+            "http": self._telling(urllib3.HTTPConnectionPool, HTTPConnection),
+            "https": self._telling(urllib3.HTTPSConnectionPool, HTTPSConnection),
+        }
+
+    def _telling(self, pool: type[Pool], connection: type[HTTPConnection]) -> type[Pool]:
+        """Such a pool, whose connections are known to us once they are open."""
         opened = self._opened
 
-        class Http(HTTPConnection):
+        class Connection(connection):  # type: ignore[valid-type,misc]
             def connect(self) -> None:
                 super().connect()
                 opened(self.sock)
 
-        class Https(HTTPSConnection):
-            def connect(self) -> None:
-                super().connect()
-                opened(self.sock)
-
-        class HttpPool(urllib3.HTTPConnectionPool):
-            ConnectionCls = Http
-
-        class HttpsPool(urllib3.HTTPSConnectionPool):
-            ConnectionCls = Https
-
-        self.pool_classes_by_scheme = {"http": HttpPool, "https": HttpsPool}
+        return type(pool.__name__, (pool,), {"ConnectionCls": Connection})
 
     @contextlib.contextmanager
     def within(self, seconds: float) -> Iterator[threading.Event]:

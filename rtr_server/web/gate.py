@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from rtr_server.web.problems import MEDIA_TYPE, Problem
 from rtr_server.web.protocol import Traffic
+from rtr_server.web.vrps import FORMATS
 
 OPEN = frozenset({"/healthz", "/readyz"})
 """Paths without a token: load balancers have none."""
@@ -33,8 +34,8 @@ POLICY = (
 
 
 PUBLIC = re.compile(
-    r"/(api/v1/(validity/.*|origins/[a-z0-9]*)|validity|version|json-delta(/notify)?|"
-    r"json|jsonext|csv|csvcompat|csvext|openbgpd|bird1|bird2|rpsl|slurm|slurm2|summary)"
+    r"/(api/v1/(validity/.*|origins/[a-z0-9]*)|validity|version|json-delta(/notify)?|summary|"
+    rf"{'|'.join(FORMATS)})"
 )
 """Routinator's paths that tell of the RPKI and not of this network: scripts of any page may read them."""
 

@@ -36,7 +36,6 @@ PHASES = ("head", "body", "stall", "answer")
 CUT = "rovkit.cut"
 """An extension of the ASGI scope: a function that ends the connection within an answer."""
 
-
 ORIGIN = re.compile(rb"https?://[^/]*", re.IGNORECASE)
 """How the absolute form of a request target begins: sent to proxies, taken by all (RFC 9112 §3.2.2)."""
 
